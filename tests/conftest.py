@@ -1,0 +1,23 @@
+"""Shared by all tests: reproducible property tests, and a compile cache that cannot be stale."""
+
+import hashlib
+import os
+import pathlib
+
+from hypothesis import settings
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def _fingerprint() -> str:
+    sources = sorted((ROOT / "vbref").rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+
+
+# Numba's cache looks at the caller's file alone, so an edited callee in another file would go unnoticed.
+if "NUMBA_CACHE_DIR" not in os.environ:
+    os.environ["NUMBA_CACHE_DIR"] = str(ROOT / ".numba-cache" / _fingerprint())
+
+# derandomize: the same examples from run to run, so that a red suite is red for everybody.
+settings.register_profile("vbref", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("vbref")

@@ -1,0 +1,95 @@
+"""Checks at the public door: each failure is a `ValueError` that names the argument, what it was, what is allowed.
+
+The kernels behind the door do not check again.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.floating[Any]]
+
+_ALLOWED = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def floats(**named: ArrayLike) -> list[FloatArray]:
+    """Return the arguments as finite arrays of one dtype, float32 or float64.
+
+    Python floats are weak: they take the dtype of the arrays beside them, and are float64 among themselves. Arrays
+    of two dtypes are refused rather than widened.
+
+    Raises ValueError for integers, booleans, complex numbers, other widths, mixed dtypes, NaN and infinities.
+    """
+    return [_finite(name, value) for name, value in zip(named, _one_dtype(named), strict=True)]
+
+
+def _one_dtype(named: dict[str, Any]) -> list[FloatArray]:
+    strong = {name: _float_array(name, value) for name, value in named.items() if type(value) is not float}
+    dtypes = {array.dtype for array in strong.values()}
+    if len(dtypes) > 1:
+        found = ", ".join(f"{name} is {array.dtype}" for name, array in strong.items())
+        raise ValueError(f"arguments must share one dtype: {found}")
+    dtype = dtypes.pop() if dtypes else np.dtype(np.float64)
+    return [strong[name] if name in strong else np.asarray(value, dtype) for name, value in named.items()]
+
+
+def _float_array(name: str, value: ArrayLike) -> FloatArray:
+    array = np.asarray(value)
+    if array.dtype not in _ALLOWED:
+        raise ValueError(f"{name} must be float32 or float64, was {array.dtype}")
+    return array
+
+
+def _finite(name: str, array: FloatArray) -> FloatArray:
+    if not np.isfinite(array).all():
+        bad = array[~np.isfinite(array)].flat[0]
+        raise ValueError(f"{name} must be finite, has {bad}")
+    return array
+
+
+def positive(**named: FloatArray) -> None:
+    """Raise ValueError unless every entry of every argument is > 0."""
+    for name, array in named.items():
+        if not (array > 0).all():
+            raise ValueError(f"{name} must be > 0, has {array.min()}")
+
+
+def unit_interval(**named: FloatArray) -> None:
+    """Raise ValueError unless every entry of every argument is in [0, 1]."""
+    for name, array in named.items():
+        inside = (array >= 0) & (array <= 1)
+        if not inside.all():
+            raise ValueError(f"{name} must be in [0, 1], has {array[~inside].flat[0]}")
+
+
+def probabilities(**named: FloatArray) -> None:
+    """Raise ValueError unless every argument is >= 0 and sums to one over its last axis, to rounding."""
+    unit_interval(**named)
+    for name, array in named.items():
+        if array.ndim == 0 or array.shape[-1] == 0:
+            raise ValueError(f"{name} must have a last axis of at least one category, has shape {array.shape}")
+        total = array.sum(axis=-1, dtype=np.float64)
+        slack = 8 * np.finfo(array.dtype).eps * array.shape[-1]
+        if not (abs(total - 1) <= slack).all():
+            raise ValueError(f"{name} must sum to one over the last axis, sums to {total.flat[abs(total - 1).argmax()]}")
+
+
+def broadcast(**named: FloatArray) -> tuple[int, ...]:
+    """Return the common shape of the arguments; ValueError names them where there is none."""
+    try:
+        return np.broadcast_shapes(*(array.shape for array in named.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} has shape {array.shape}" for name, array in named.items())
+        raise ValueError(f"shapes do not broadcast: {shapes}") from None
+
+
+def shape(name: str, array: FloatArray, expected: Sequence[int | None]) -> None:
+    """Raise ValueError unless `array` has the expected shape; None stands for any length."""
+    fits = array.ndim == len(expected) and all(
+        want is None or have == want for have, want in zip(array.shape, expected, strict=True)
+    )
+    if not fits:
+        wanted = "(" + ", ".join("*" if want is None else str(want) for want in expected) + ")"
+        raise ValueError(f"{name} must have shape {wanted}, has {array.shape}")
