@@ -1,0 +1,227 @@
+"""LinearGaussian against the dense joint normal, scikit-learn, quadrature, differences and Bayes' rule."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
+
+from vbref.models import LinearGaussian
+
+SHAPES = [(5, 2), (3, 3), (2, 4), (1, 1), (4, 1)]
+CASES = [(noise, *shape) for noise in ("isotropic", "diagonal") for shape in SHAPES]
+
+
+def setting(noise, data_dim, latent_dim, seed=0, n=6):
+    rng = np.random.default_rng(seed)
+    model = LinearGaussian(data_dim, latent_dim, noise=noise)
+    params = {name: rng.standard_normal(shape) for name, shape in model.shapes().items()}
+    return model, {k: np.asarray(v) for k, v in params.items()}, 2 * rng.standard_normal((n, data_dim)), rng
+
+
+def joint_cov(model, params):
+    """The covariance of (z, x), written out."""
+    W = params["weight"]
+    C = W.T @ W + np.diag(np.full(model.data_dim, np.exp(params["log_var"])))
+    return np.block([[np.eye(model.latent_dim), W], [W.T, C]]), C
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_evidence_is_the_dense_normal(case):
+    model, params, x, _ = setting(*case)
+    dense = multivariate_normal(params["mean"], joint_cov(model, params)[1]).logpdf(x)
+    np.testing.assert_allclose(model.log_evidence(params, x), dense, rtol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_posterior_conditions_the_joint_normal(case):
+    model, params, x, _ = setting(*case)
+    joint, C = joint_cov(model, params)
+    L = model.latent_dim
+    gain = joint[:L, L:] @ np.linalg.inv(C)
+    mean, cov = model.posterior(params, x)
+    np.testing.assert_allclose(mean, (x - params["mean"]) @ gain.T, atol=1e-11)
+    np.testing.assert_allclose(cov, joint[:L, :L] - gain @ joint[L:, :L], atol=1e-11)
+
+
+def test_evidence_by_quadrature():
+    model, params, x, _ = setting("diagonal", 3, 1)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(120)
+    means = nodes[:, None, None] * params["weight"] + params["mean"]
+    lik = np.exp(-((x - means) ** 2) / np.exp(params["log_var"]) / 2).prod(-1)
+    lik /= np.sqrt(2 * np.pi * np.exp(params["log_var"])).prod()
+    exact = np.log(weights @ lik / weights.sum())
+    np.testing.assert_allclose(model.log_evidence(params, x), exact, rtol=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradient_by_central_differences(case):
+    model, params, x, _ = setting(*case)
+    value, grad = model.objective_and_grad(params, x)
+    assert value == model.objective(params, x)
+    for name, array in params.items():
+        assert grad[name].shape == array.shape
+        for at in np.ndindex(array.shape):
+            shift = np.zeros(array.shape)
+            shift[at] = 1e-5
+            up, down = (model.objective(params | {name: array + s}, x) for s in (shift, -shift))
+            assert grad[name][at] == pytest.approx((up - down) / 2e-5, rel=1e-7, abs=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(CASES))
+@settings(max_examples=60, deadline=None)
+def test_elbo_and_gap_add_up_to_the_evidence(seed, case):
+    model, params, x, rng = setting(*case, seed=seed)
+    D, n = model.latent_dim, len(x)
+    q_mean, root = rng.standard_normal((n, D)), rng.standard_normal((n, D, D))
+    q_cov = root @ root.mT + 0.1 * np.eye(D)
+    mean, cov = model.posterior(params, x)
+    precision, r = np.linalg.inv(cov), q_mean - mean
+    gap = np.trace(precision @ q_cov, axis1=1, axis2=2) - D + np.einsum("ni,ij,nj->n", r, precision, r)
+    gap = (gap + np.linalg.slogdet(cov)[1] - np.linalg.slogdet(q_cov)[1]) / 2
+    assert (gap >= -1e-12).all()
+    elbo = model.elbo(params, x, q_mean, q_cov)
+    evidence = model.log_evidence(params, x)
+    size = 1 + abs(elbo) + gap
+    assert (abs(elbo + gap - evidence) / size).max() < 1e-12
+
+
+def test_elbo_is_the_mean_log_weight():
+    model, params, x, rng = setting("diagonal", 4, 2)
+    q = (rng.standard_normal((6, 2)), np.array([[0.5, 0.2], [0.2, 0.4]]))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(3)
+    noise = np.stack(np.meshgrid(nodes, nodes), -1).reshape(-1, 1, 2).repeat(6, 1)
+    product = np.outer(weights, weights).ravel() / weights.sum() ** 2
+    log_w = model.log_weights(params, x, noise, proposal=q)
+    np.testing.assert_allclose(product @ log_w, model.elbo(params, x, *q), rtol=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_posterior_proposal_has_zero_variance(case):
+    model, params, x, rng = setting(*case)
+    log_w = model.log_weights(params, x, model.draw_noise(rng, len(x), 7))
+    np.testing.assert_allclose(log_w, np.tile(model.log_evidence(params, x), (7, 1)), rtol=1e-11)
+
+
+def test_other_proposals_average_to_the_evidence():
+    model, params, x, rng = setting("isotropic", 3, 2)
+    mean, cov = model.posterior(params, x)
+    log_w = model.log_weights(params, x, model.draw_noise(rng, 6, 20_000), proposal=(mean + 0.1, 1.5 * cov))
+    ratio = np.exp(log_w - model.log_evidence(params, x))
+    z_score = (ratio.mean(0) - 1) / (ratio.std(0, ddof=1) / np.sqrt(len(ratio)))
+    assert abs(z_score).max() < 4.5
+    assert ratio.std() > 0.1
+
+
+@pytest.mark.parametrize("n", [5, 40])
+def test_ppca_maximum_is_stationary_and_beats_its_neighbours(n):
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((n, 6)) @ rng.standard_normal((6, 6))
+    model = LinearGaussian(6, 2)
+    params = model.fit_exact(x)
+    value, grad = model.objective_and_grad(params, x)
+    assert max(abs(g).max() for g in grad.values()) < 1e-9
+    for _ in range(50):
+        near = {k: v + 0.05 * rng.standard_normal(v.shape) for k, v in params.items()}
+        assert model.objective(near, x) < value
+
+
+def test_ppca_agrees_with_scikit_learn():
+    decomposition = pytest.importorskip("sklearn.decomposition", reason="scikit-learn is the peer here")
+    x = np.random.default_rng(4).standard_normal((200, 5)) @ np.diag([3.0, 2.0, 1.0, 0.5, 0.4])
+    model = LinearGaussian(5, 2)
+    pca = decomposition.PCA(2).fit(x)
+    params = model.fit_exact(x)
+    # scikit-learn divides its covariance by N - 1, maximum likelihood by N.
+    shrink = 0.5 * np.log(199 / 200)
+    params = params | {
+        "weight": params["weight"] * np.exp(-shrink),
+        "log_var": params["log_var"] - 2 * shrink,
+    }
+    np.testing.assert_allclose(model.log_evidence(params, x), pca.score_samples(x), rtol=1e-12)
+
+
+def test_em_reaches_the_closed_form():
+    x = np.random.default_rng(5).standard_normal((100, 4)) @ np.diag([4.0, 3.0, 0.5, 0.4])
+    model = LinearGaussian(4, 2)
+    start = model.init(np.random.default_rng(0))
+    by_em, exact = model.fit_em(x, start, iterations=2000), model.fit_exact(x)
+    assert model.objective(by_em, x) == pytest.approx(model.objective(exact, x), rel=1e-12)
+
+
+def test_factor_analysis_em_climbs_to_scikit_learn():
+    decomposition = pytest.importorskip("sklearn.decomposition", reason="scikit-learn is the peer here")
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal((300, 2)) @ rng.standard_normal((2, 6)) + 0.7 * rng.standard_normal((300, 6))
+    model = LinearGaussian(6, 2, noise="diagonal")
+    params = model.init(rng)
+    values = [model.objective(params := model.fit_em(x, params, iterations=50), x) for _ in range(20)]
+    assert (np.diff(values) > -1e-9).all()
+    peer = decomposition.FactorAnalysis(2, tol=1e-12, max_iter=10_000, svd_method="lapack").fit(x)
+    assert values[-1] == pytest.approx(peer.score_samples(x).sum(), rel=1e-9)
+
+
+def test_sample_has_the_model_moments():
+    model, params, _, rng = setting("diagonal", 3, 2)
+    noise, own = rng.standard_normal((200_000, 2)), rng.standard_normal((200_000, 3))
+    x = model.sample(params, noise, own)
+    C = joint_cov(model, params)[1]
+    products = (x - params["mean"])[:, :, None] * (x - params["mean"])[:, None]
+    z_score = (products.mean(0) - C) / (products.std(0) / np.sqrt(len(x)))
+    assert abs(z_score).max() < 4.5
+    np.testing.assert_allclose(model.sample(params, noise[:2]), noise[:2] @ params["weight"] + params["mean"])
+
+
+@pytest.mark.parametrize("noise", ["isotropic", "diagonal"])
+def test_float32_stays(noise):
+    model = LinearGaussian(4, 2, noise=noise, dtype="float32")
+    rng = np.random.default_rng(0)
+    params, x = model.init(rng), rng.standard_normal((5, 4), np.float32)
+    eps = model.draw_noise(rng, 5, 2)
+    arrays = [*model.objective_and_grad(params, x)[1].values(), *model.posterior(params, x), eps]
+    arrays += [model.log_weights(params, x, eps), model.log_evidence(params, x), model.sample(params, eps)]
+    arrays += [model.elbo(params, x, *model.posterior(params, x)), *model.fit_em(x, params).values()]
+    arrays += LinearGaussian(4, 2, dtype="float32").fit_exact(x).values()
+    assert {a.dtype for a in arrays} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("log_var", [-12.0, 600.0])
+def test_extreme_noise_keeps_the_dense_value(log_var):
+    model, params, _, _ = setting("isotropic", 2, 2)
+    params = params | {"log_var": np.array(log_var)}
+    x = params["mean"][None] + 1.0
+    C = params["weight"].T @ params["weight"] + np.exp(log_var) * np.eye(2)
+    dense = multivariate_normal(params["mean"], C).logpdf(x)
+    np.testing.assert_allclose(model.log_evidence(params, x), dense, rtol=1e-9)
+
+
+X, MODEL = np.zeros((2, 3)), LinearGaussian(3, 1)
+PARAMS = MODEL.init(np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: LinearGaussian(0, 1), "data_dim must be"),
+        (lambda: LinearGaussian(3, 1, noise="full"), "noise must be one of"),
+        (lambda: MODEL.log_evidence(PARAMS, X[:, :2]), "x must have shape"),
+        (lambda: MODEL.log_evidence(PARAMS, X[:0]), "at least one row"),
+        (lambda: MODEL.log_evidence(PARAMS, X.astype(np.float32)), "share one dtype"),
+        (lambda: MODEL.log_evidence(PARAMS, X.astype(int)), "x must be float32 or float64"),
+        (lambda: MODEL.log_evidence(PARAMS, np.full((2, 3), np.nan)), "x must be finite"),
+        (lambda: MODEL.log_evidence({"weight": PARAMS["weight"]}, X), r"missing \['log_var', 'mean'\]"),
+        (lambda: MODEL.log_evidence(PARAMS | {"bias": X}, X), r"unknown \['bias'\]"),
+        (lambda: MODEL.log_evidence(PARAMS | {"mean": X}, X), "mean must have shape"),
+        (lambda: MODEL.log_weights(PARAMS, X, np.zeros((0, 2, 1))), "K >= 1"),
+        (lambda: MODEL.log_weights(PARAMS, X, np.zeros((1, 3, 1))), "noise must have shape"),
+        (lambda: MODEL.elbo(PARAMS, X, np.zeros((2, 1)), np.array([[-1.0]])), "q_cov must be positive"),
+        (lambda: MODEL.draw_noise(np.random.default_rng(0), 2, 0), "k must be"),
+        (lambda: MODEL.fit_exact(X), "rank > latent_dim"),
+        (lambda: LinearGaussian(3, 3).fit_exact(X), "latent_dim < data_dim"),
+        (lambda: LinearGaussian(3, 1, noise="diagonal").fit_exact(X), "isotropic noise"),
+        (lambda: MODEL.fit_em(X, PARAMS), "x must leave noise"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

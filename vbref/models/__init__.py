@@ -1,0 +1,5 @@
+"""One file a system: parameters in, noise in, a bound and its hand-written gradient out."""
+
+from vbref.models.linear_gaussian import LinearGaussian
+
+__all__ = ["LinearGaussian"]

@@ -1,0 +1,60 @@
+"""Checks that every model makes at its public door, so that what is behind it can trust its arrays."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vbref.numerics import check
+from vbref.numerics.check import FloatArray
+
+Params = dict[str, NDArray[Any]]
+Shapes = dict[str, tuple[int, ...]]
+
+
+def size(**named: Any) -> None:
+    """Raise ValueError unless every argument is an integer of at least 1."""
+    for name, value in named.items():
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name} must be an integer >= 1, was {value!r}")
+
+
+def choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    """Raise ValueError unless `value` is one of the allowed words."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, was {value!r}")
+
+
+def together(
+    params: Mapping[str, FloatArray], shapes: Shapes, **arrays: FloatArray
+) -> tuple[Params, list[FloatArray]]:
+    """Return params and arrays, checked: names and shapes as listed, all finite, all of one dtype."""
+    _same_names(params, shapes)
+    checked = check.floats(**params, **arrays)
+    checked_params = dict(zip(params, checked, strict=False))
+    for name, shape in shapes.items():
+        check.shape(name, checked_params[name], shape)
+    return checked_params, checked[len(params) :]
+
+
+def _same_names(params: Mapping[str, FloatArray], shapes: Shapes) -> None:
+    missing, extra = shapes.keys() - params.keys(), params.keys() - shapes.keys()
+    if missing or extra:
+        raise ValueError(
+            f"params must name {sorted(shapes)}; missing {sorted(missing)}, unknown {sorted(extra)}"
+        )
+
+
+def batch(x: FloatArray, data_dim: int) -> None:
+    """Raise ValueError unless x is (N, data_dim) with N >= 1."""
+    check.shape("x", x, (None, data_dim))
+    if len(x) == 0:
+        raise ValueError("x must have at least one row, has none")
+
+
+def noise(noise: FloatArray, n: int, latent_dim: int) -> None:
+    """Raise ValueError unless noise is (K, n, latent_dim) with K >= 1."""
+    check.shape("noise", noise, (None, n, latent_dim))
+    if len(noise) == 0:
+        raise ValueError("noise must have K >= 1 samples on its first axis, has none")

@@ -1,0 +1,254 @@
+"""The linear-Gaussian latent-variable model: probabilistic PCA and factor analysis, with everything exact.
+
+z ~ N(0, I), x = z W + mean + scale · ε with ε ~ N(0, I). Its evidence, posterior and ELBO have closed forms,
+which makes it the oracle for every estimator. The bodies write v for the noise variance, r for x − mean, m
+and S for the posterior's mean and covariance.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_solve
+
+from vbref.models import door
+from vbref.models.door import Params, Shapes
+from vbref.numerics import check
+from vbref.numerics.check import FloatArray
+
+_LOG_2PI = math.log(2 * math.pi)
+Gaussian = tuple[FloatArray, FloatArray]
+
+
+class LinearGaussian:
+    """Probabilistic PCA (`noise="isotropic"`) or factor analysis (`noise="diagonal"`).
+
+    Parameters: `weight` (latent_dim, data_dim), `mean` (data_dim,), and `log_var`, the log variance of the
+    observation noise, of shape () or (data_dim,). latent_dim may exceed data_dim.
+
+    Raises ValueError for sizes below 1 and unknown words.
+    """
+
+    def __init__(
+        self, data_dim: int, latent_dim: int, *, noise: str = "isotropic", dtype: str = "float64"
+    ) -> None:
+        door.size(data_dim=data_dim, latent_dim=latent_dim)
+        door.choice("noise", noise, ("isotropic", "diagonal"))
+        door.choice("dtype", dtype, ("float32", "float64"))
+        self.data_dim, self.latent_dim, self.noise, self.dtype = data_dim, latent_dim, noise, dtype
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments: `LinearGaussian(**model.config)` is the same model."""
+        return {name: getattr(self, name) for name in ("data_dim", "latent_dim", "noise", "dtype")}
+
+    def shapes(self) -> Shapes:
+        """The shape of each parameter, by name."""
+        log_var = () if self.noise == "isotropic" else (self.data_dim,)
+        return {"weight": (self.latent_dim, self.data_dim), "mean": (self.data_dim,), "log_var": log_var}
+
+    def init(self, rng: np.random.Generator) -> Params:
+        """Weights N(0, 1/latent_dim), so that W adds variance 1 to each feature; mean 0; noise variance 1."""
+        params = {name: np.zeros(shape, self.dtype) for name, shape in self.shapes().items()}
+        weight = rng.standard_normal(self.shapes()["weight"]) / math.sqrt(self.latent_dim)
+        return params | {"weight": weight.astype(self.dtype)}
+
+    def draw_noise(self, rng: np.random.Generator, n: int, k: int = 1) -> FloatArray:
+        """Standard normals (k, n, latent_dim); float32 rounds the same draw. Raises ValueError for n or k < 1."""
+        door.size(n=n, k=k)
+        return rng.standard_normal((k, n, self.latent_dim)).astype(self.dtype)
+
+    def posterior(self, params: Mapping[str, FloatArray], x: FloatArray) -> Gaussian:
+        """p(z|x) = N(m, S): m (N, latent_dim), and S (latent_dim, latent_dim), which every row shares.
+
+        Completing the square in log p(x, z): S⁻¹ = I + W v⁻¹ Wᵀ and m = r v⁻¹ Wᵀ S.
+        """
+        checked, x = self._door(params, x)
+        m, precision_factor = _posterior(checked, x)
+        return m, cho_solve((precision_factor, True), np.eye(self.latent_dim, dtype=m.dtype))
+
+    def log_evidence(self, params: Mapping[str, FloatArray], x: FloatArray) -> FloatArray:
+        """log p(x) of each row (N,), in nats, by solves of latent_dim × latent_dim alone.
+
+        x ~ N(mean, C), C = diag(v) + WᵀW. log|C| = Σ log v + log|S⁻¹| (determinant lemma), and Woodbury's
+        form of r C⁻¹ rᵀ equals min over z of ‖(r − z W)/√v‖² + ‖z‖², attained at m: a sum of squares, so
+        nothing cancels.
+        """
+        checked, x = self._door(params, x)
+        return _log_evidence(checked, x)
+
+    def objective(
+        self, params: Mapping[str, FloatArray], x: FloatArray, noise: FloatArray | None = None
+    ) -> float:
+        """The exact log evidence summed over the batch: a bound without a gap. `noise` is not used."""
+        return float(self.log_evidence(params, x).sum(dtype=np.float64))
+
+    def objective_and_grad(
+        self, params: Mapping[str, FloatArray], x: FloatArray, noise: FloatArray | None = None
+    ) -> tuple[float, Params]:
+        """The objective and its gradient, by Fisher's identity ∇ log p(x) = E_{z|x}[∇ log p(x, z)].
+
+        With e = r − m W, the residual at the posterior's mean, E[r − z W] = e, E[zᵀ(r − z W)] = mᵀe − S W and
+        E[(r − z W)²] = e² + diag(Wᵀ S W).
+        """
+        checked, x = self._door(params, x)
+        value = float(_log_evidence(checked, x).sum(dtype=np.float64))
+        W, v = checked["weight"], np.exp(checked["log_var"])
+        m, precision_factor = _posterior(checked, x)
+        e = x - checked["mean"] - m @ W
+        SW = cho_solve((precision_factor, True), W)
+        n = x.dtype.type(len(x))
+        d_log_var = (((e * e).sum(axis=0) + n * (W * SW).sum(axis=0)) / v - n) / 2
+        return value, {
+            "weight": (m.T @ e - n * SW) / v,
+            "mean": e.sum(axis=0) / v,
+            "log_var": d_log_var.sum(keepdims=True)[0] if v.ndim == 0 else d_log_var,
+        }
+
+    def elbo(
+        self, params: Mapping[str, FloatArray], x: FloatArray, q_mean: FloatArray, q_cov: FloatArray
+    ) -> FloatArray:
+        """The ELBO of q(z|x) = N(q_mean, q_cov) for each row (N,), in nats, without sampling (xu/8).
+
+        E_q log p(x|z) = log N(x; q_mean W + mean, v) − ½ Σ diag(Wᵀ q_cov W)/v, minus KL(q ‖ N(0, I)).
+        `q_mean` is (N, latent_dim); `q_cov` is (latent_dim, latent_dim) or (N, latent_dim, latent_dim).
+        Raises ValueError where q_cov is not positive definite.
+        """
+        checked, x, q_mean, q_cov = self._door(params, x, q_mean=q_mean, q_cov=q_cov)
+        factor = self._factor(q_mean, q_cov, len(x))
+        noisy = factor.mT @ (checked["weight"] / np.exp(checked["log_var"] / 2))
+        log_lik = _log_likelihood(checked, x, q_mean) - (noisy * noisy).sum(axis=(-2, -1)) / 2
+        return log_lik - _kl_to_standard(q_mean, factor)
+
+    def log_weights(
+        self,
+        params: Mapping[str, FloatArray],
+        x: FloatArray,
+        noise: FloatArray,
+        *,
+        proposal: Gaussian | None = None,
+    ) -> FloatArray:
+        """log p(x, z) − log q(z), (K, N), at z = q_mean + L ε, with `noise` ε of shape (K, N, latent_dim).
+
+        `proposal` is (q_mean, q_cov) as in `elbo`. By default it is the exact posterior, and then every
+        weight is p(x), whatever the noise: an importance sampler of variance zero.
+        """
+        q_mean, q_cov = self.posterior(params, x) if proposal is None else proposal
+        checked, x, noise, q_mean, q_cov = self._door(params, x, noise=noise, q_mean=q_mean, q_cov=q_cov)
+        door.noise(noise, len(x), self.latent_dim)
+        factor = self._factor(q_mean, q_cov, len(x))
+        z = q_mean + (factor @ noise[..., None])[..., 0]
+        log_prior_ratio = ((noise * noise).sum(axis=-1) - (z * z).sum(axis=-1)) / 2 + _half_log_det(factor)
+        return _log_likelihood(checked, x, z) + log_prior_ratio
+
+    def sample(
+        self, params: Mapping[str, FloatArray], noise: FloatArray, observation_noise: FloatArray | None = None
+    ) -> FloatArray:
+        """x = noise W + mean, (…, data_dim), for `noise` (…, latent_dim) of standard normals.
+
+        `observation_noise` (…, data_dim), standard normals too, is scaled by the noise's scale and added.
+        """
+        given = {} if observation_noise is None else {"observation_noise": observation_noise}
+        checked, arrays = door.together(params, self.shapes(), noise=noise, **given)
+        mean = arrays[0] @ checked["weight"] + checked["mean"]
+        return mean if observation_noise is None else mean + np.exp(checked["log_var"] / 2) * arrays[1]
+
+    def fit_exact(self, x: FloatArray) -> Params:
+        """Maximum likelihood of PPCA, in closed form (Tipping and Bishop 1999, equations 7 and 8).
+
+        With λ_1 ≥ … ≥ λ_D the eigenvalues of the sample covariance (divisor N) and u_i its eigenvectors, v is
+        the mean of the λ_i with i > latent_dim, and row i of W is √(λ_i − v) u_i. They come from the singular
+        values of the centred data, λ = s²/N. W is unique up to a rotation of the latent space.
+
+        Raises ValueError for diagonal noise, for latent_dim >= data_dim, and where the data have rank
+        latent_dim or less, since the likelihood then has no maximum: it grows without end as v → 0.
+        """
+        (x,) = check.floats(x=x)
+        door.batch(x, self.data_dim)
+        if self.noise != "isotropic" or self.latent_dim >= self.data_dim:
+            raise ValueError(
+                f"fit_exact needs isotropic noise and latent_dim < data_dim, model is {self.config}"
+            )
+        mean = x.mean(axis=0)
+        _, s, u = np.linalg.svd(x - mean, full_matrices=False)
+        eigenvalues = s * s / x.dtype.type(len(x))
+        kept, discarded = eigenvalues[: self.latent_dim], s[self.latent_dim :]
+        if not (discarded > max(x.shape) * np.finfo(x.dtype).eps * s[0]).any():
+            raise ValueError(
+                f"x must have rank > latent_dim = {self.latent_dim} about its mean: v would be 0"
+            )
+        v = eigenvalues[self.latent_dim :].sum() / x.dtype.type(self.data_dim - self.latent_dim)
+        weight = np.sqrt(np.maximum(kept - v, 0))[:, None] * u[: self.latent_dim]
+        return {"weight": weight, "mean": mean, "log_var": np.log(np.asarray(v))}
+
+    def fit_em(self, x: FloatArray, params: Mapping[str, FloatArray], *, iterations: int = 100) -> Params:
+        """`iterations` steps of EM from `params`, each of which raises the evidence (Rubin and Thayer 1982).
+
+        E-step: m and S. M-step, with the mean at its maximum, the sample's: W = (mᵀm + N S)⁻¹ mᵀr, and v is
+        the mean of r² − r (m W) over rows (and, if isotropic, over features).
+
+        Raises ValueError where a noise variance reaches 0 (a Heywood case: the evidence is unbounded there).
+        """
+        door.size(iterations=iterations)
+        checked, x = self._door(params, x)
+        checked = checked | {"mean": x.mean(axis=0)}
+        for _ in range(iterations):
+            checked = checked | self._em_step(checked, x)
+        return checked
+
+    def _em_step(self, params: Params, x: FloatArray) -> Params:
+        m, precision_factor = _posterior(params, x)
+        S = cho_solve((precision_factor, True), np.eye(self.latent_dim, dtype=x.dtype))
+        r = x - params["mean"]
+        W = np.linalg.solve(m.T @ m + x.dtype.type(len(x)) * S, m.T @ r)
+        v = (r * (r - m @ W)).mean(axis=0)
+        v = np.asarray(v.mean()) if self.noise == "isotropic" else v
+        if not (v > 0).all():
+            raise ValueError(f"x must leave noise in every feature, a noise variance fell to {v.min()}")
+        return {"weight": W, "log_var": np.log(v)}
+
+    def _door(self, params: Mapping[str, FloatArray], x: FloatArray, **arrays: FloatArray) -> tuple[Any, ...]:
+        checked, (x, *rest) = door.together(params, self.shapes(), x=x, **arrays)
+        door.batch(x, self.data_dim)
+        return checked, x, *rest
+
+    def _factor(self, q_mean: FloatArray, q_cov: FloatArray, n: int) -> FloatArray:
+        check.shape("q_mean", q_mean, (n, self.latent_dim))
+        rows = (n,) if q_cov.ndim == 3 else ()
+        check.shape("q_cov", q_cov, (*rows, self.latent_dim, self.latent_dim))
+        try:
+            return np.linalg.cholesky(q_cov)
+        except np.linalg.LinAlgError:
+            raise ValueError("q_cov must be positive definite, is not") from None
+
+
+def _posterior(params: Params, x: FloatArray) -> Gaussian:
+    """m, and the lower Cholesky factor of the precision S⁻¹ = I + A Aᵀ with A = W/√v."""
+    scale = np.exp(params["log_var"] / 2)
+    A = params["weight"] / scale
+    factor = np.linalg.cholesky(np.eye(len(A), dtype=A.dtype) + A @ A.T)
+    m = cho_solve((factor, True), A @ ((x - params["mean"]) / scale).T).T
+    return np.ascontiguousarray(m), factor
+
+
+def _log_evidence(params: Params, x: FloatArray) -> FloatArray:
+    m, precision_factor = _posterior(params, x)
+    return _log_likelihood(params, x, m) - (m * m).sum(axis=-1) / 2 - _half_log_det(precision_factor)
+
+
+def _log_likelihood(params: Params, x: FloatArray, z: FloatArray) -> FloatArray:
+    """log N(x; z W + mean, diag(v)), summed over features."""
+    log_var = np.broadcast_to(params["log_var"], x.shape[-1:])
+    standardised = (x - params["mean"] - z @ params["weight"]) * np.exp(-log_var / 2)
+    return -(standardised * standardised + log_var + x.dtype.type(_LOG_2PI)).sum(axis=-1) / 2
+
+
+def _half_log_det(factor: FloatArray) -> FloatArray:
+    return np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
+
+
+def _kl_to_standard(mean: FloatArray, factor: FloatArray) -> FloatArray:
+    """½[tr(L Lᵀ) + ‖mean‖² − D] − log|L|, the KL from N(mean, L Lᵀ) to N(0, I)."""
+    square = (factor * factor).sum(axis=(-2, -1)) + (mean * mean).sum(axis=-1)
+    return (square - mean.dtype.type(mean.shape[-1])) / 2 - _half_log_det(factor)
