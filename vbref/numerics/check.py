@@ -49,6 +49,20 @@ def _finite(name: str, array: FloatArray) -> FloatArray:
     return array
 
 
+def below_infinity(**named: ArrayLike) -> list[FloatArray]:
+    """Return the arguments as arrays of one dtype, finite or −∞: log-weights, where −∞ is a weight of zero.
+
+    Dtypes as in `floats`. Raises ValueError for NaN and +∞ too.
+    """
+    return [_below_infinity(name, value) for name, value in zip(named, _one_dtype(named), strict=True)]
+
+
+def _below_infinity(name: str, array: FloatArray) -> FloatArray:
+    if not (array < np.inf).all():
+        raise ValueError(f"{name} must be finite or -inf, has {array[~(array < np.inf)].flat[0]}")
+    return array
+
+
 def positive(**named: FloatArray) -> None:
     """Raise ValueError unless every entry of every argument is > 0."""
     for name, array in named.items():
