@@ -37,8 +37,8 @@ def load_faithful() -> NDArray[np.float64]:
 def load(source: str | os.PathLike[str]) -> Dataset:
     """Load "digits", "faithful", or a file: .npz (keys x and maybe y, or a single array), .npy, idx, idx.gz.
 
-    Values keep their dtype (uint8 pixels stay uint8) and axes after the first are flattened. Beside an idx file
-    named `…images-idx3…` its `…labels-idx1…` is read too, if it is there.
+    Values keep their dtype (uint8 pixels stay uint8) and axes after the first are flattened. Beside an idx
+    file named `…images-idx3…` its `…labels-idx1…` is read too, if it is there.
 
     Raises OSError where the file cannot be opened, ValueError naming it where it is broken or holds no rows.
     """

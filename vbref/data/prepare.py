@@ -1,4 +1,4 @@
-"""From stored values to the floats a model reads, a minibatch at a time, so that uint8 images stay uint8 at rest."""
+"""From stored values to the floats a model reads, a minibatch at a time: uint8 images stay uint8 at rest."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +11,10 @@ BINARISE = ("none", "static", "dynamic")
 
 @dataclass(frozen=True)
 class Prepare:
-    """rows → rows / maximum in `dtype`, then made binary: not ("none"), at one half ("static"), or by a draw.
+    """rows → rows / maximum in `dtype`, then made binary: not ("none"), at one half ("static"), or "dynamic".
 
-    "dynamic" draws each pixel from Bernoulli(value) whenever it is asked, so every epoch sees new binary images
-    (Burda, Grosse and Salakhutdinov 2016).
+    "dynamic" draws each pixel from Bernoulli(value) whenever it is asked, so every epoch sees new binary
+    images (Burda, Grosse and Salakhutdinov 2016).
     """
 
     maximum: float = 1.0
@@ -39,7 +39,7 @@ class Prepare:
 
 
 class Rows:
-    """Chosen rows of an array, by index and without a copy: `len(rows)`, and `rows[index]` for a minibatch."""
+    """Chosen rows of an array, without a copy: `len(rows)`, and `rows[index]` for a minibatch."""
 
     def __init__(self, array: NDArray[Any], index: NDArray[np.integer[Any]]):
         self.array, self.index = array, index
@@ -52,7 +52,7 @@ class Rows:
 
 
 def split(n: int, held_out: int, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the indices of a random split of n rows: (those that stay, the `held_out` that do not), each sorted.
+    """Return the sorted indices of a random split of n rows: (those that stay, the `held_out` that do not).
 
     Raises ValueError unless 0 < held_out < n.
     """
