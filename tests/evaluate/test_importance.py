@@ -1,0 +1,118 @@
+import math
+
+import numpy as np
+import pytest
+
+from vbref.evaluate import Estimate, iwae
+from vbref.models import LinearGaussian
+
+
+class Off:
+    """PPCA of two latents with a proposal that is off by a shift and a factor."""
+
+    def __init__(self):
+        rng = np.random.default_rng(5)
+        self.model = LinearGaussian(4, 2)
+        self.params = self.model.init(rng)
+        self.x = rng.standard_normal((30, 4))
+        mean, cov = self.model.posterior(self.params, self.x)
+        self.proposal = (mean + 0.4, 1.7 * cov)
+        self.tiles = []
+
+    def draw_noise(self, rng, n, k=1):
+        self.tiles.append((k, n))
+        return self.model.draw_noise(rng, n, k)
+
+    def log_weights(self, params, x, noise):
+        mean, cov = self.proposal
+        return self.model.log_weights(params, x, noise, proposal=(mean[: len(x)], cov))
+
+
+def rng():
+    return np.random.default_rng(11)
+
+
+def test_zero_variance_at_the_exact_posterior():
+    off = Off()
+    for k in (1, 7):
+        estimate = iwae(off.model, off.params, off.x, rng(), k, tile=3)
+        np.testing.assert_allclose(estimate.per_datum, off.model.log_evidence(off.params, off.x), rtol=1e-12)
+    assert estimate.monte_carlo_error < 1e-6
+
+
+def test_one_sample_is_the_elbo():
+    off = Off()
+    estimate = iwae(off, off.params, off.x, rng(), 1, repeats=400)
+    exact = off.model.elbo(off.params, off.x, *off.proposal)
+    z = (estimate.per_datum - exact) / estimate.noise
+    assert abs(z).max() < 4.5
+    assert z.std() == pytest.approx(1, abs=0.4)
+
+
+def test_many_samples_reach_the_evidence_from_below():
+    off = Off()
+    truth = off.model.log_evidence(off.params, off.x).mean()
+    means = [iwae(off, off.params, off.x, rng(), k, repeats=200 // k).mean for k in (1, 10, 100)]
+    assert means == sorted(means)
+    last = iwae(off, off.params, off.x, rng(), 20_000)
+    assert abs(last.mean - truth) < 4 * last.monte_carlo_error
+    assert means[0] < truth - 0.1
+
+
+def test_delta_method_agrees_with_repeats():
+    off = Off()
+    single = iwae(off, off.params, off.x, rng(), 500).monte_carlo_error
+    repeated = iwae(off, off.params, off.x, rng(), 500, repeats=60).monte_carlo_error * math.sqrt(60)
+    assert single == pytest.approx(repeated, rel=0.15)
+
+
+def test_tiles_bound_what_passes_through_the_model_and_do_not_change_the_sum():
+    off = Off()
+    iwae(off, off.params, off.x, rng(), 1001, tile=50, batch_size=30)
+    assert max(k * n for k, n in off.tiles) == 50 * 30
+    assert sum(k for k, _ in off.tiles) == 1001
+    whole = iwae(off, off.params, off.x, rng(), 1001, tile=5000, batch_size=30)
+    tiled = iwae(off, off.params, off.x, rng(), 1001, tile=50, batch_size=30)
+    np.testing.assert_allclose(tiled.per_datum, whole.per_datum, rtol=1e-12)
+    np.testing.assert_allclose(tiled.noise, whole.noise, rtol=1e-10)
+
+
+def test_errors_of_the_mean():
+    estimate = Estimate(np.array([1.0, 3.0]), np.array([0.3, 0.4]))
+    assert estimate.mean == 2
+    assert estimate.standard_error == pytest.approx(math.sqrt(2) / math.sqrt(2))
+    assert estimate.monte_carlo_error == pytest.approx(0.25)
+    off = Off()
+    assert iwae(off, off.params, off.x[:1], rng(), 5).standard_error == math.inf
+    assert iwae(off, off.params, off.x, rng(), 1).monte_carlo_error == math.inf
+
+
+class Given:
+    def __init__(self, log_w):
+        self.log_w = np.asarray(log_w)
+
+    def draw_noise(self, rng, n, k=1):
+        return None
+
+    def log_weights(self, params, x, noise):
+        return self.log_w
+
+
+def test_extreme_weights():
+    x = np.zeros((2, 1))
+    estimate = iwae(Given([[-1e5, -np.inf], [-1e5, -np.inf]]), {}, x, rng(), 2)
+    np.testing.assert_array_equal(estimate.per_datum, [-1e5, -np.inf])
+    # Rounding of log Σ w near −1e5 is 1e-11, and the error is the root of a difference of such.
+    assert estimate.noise[0] < 1e-5
+    assert estimate.noise[1] == np.inf
+    with pytest.raises(ValueError, match="NaN"):
+        iwae(Given([[np.nan, 0.0]]), {}, x, rng(), 1)
+
+
+@pytest.mark.parametrize("bad", [{"k": 0}, {"repeats": 0}, {"batch_size": 0}, {"tile": 0}])
+def test_refuses_sizes_below_one(bad):
+    off = Off()
+    with pytest.raises(ValueError, match=f"{next(iter(bad))} must be >= 1, was 0"):
+        iwae(off, off.params, off.x, rng(), **{"k": 2} | bad)
+    with pytest.raises(ValueError, match="rows of x"):
+        iwae(off, off.params, off.x[:0], rng(), 2)
