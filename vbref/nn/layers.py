@@ -4,8 +4,8 @@ d_v stands for ∂f/∂v, with f the scalar at the end of the computation, so th
 rule d_x = Σ d_y · ∂y/∂x, read off the forward above it. Leading axes (samples, batch) are free.
 
 Where a layer is analytic its forward takes complex arrays too, so that a complex step can check its backward.
-The `saved` of `affine` and the gain in that of `layer_norm` refer to the arguments without a copy: change these
-in place only after the backward pass. No `saved` refers to y.
+The `saved` of `affine` and the gain in that of `layer_norm` refer to the arguments without a copy: change
+these in place only after the backward pass. No `saved` refers to y.
 """
 
 from collections.abc import Callable

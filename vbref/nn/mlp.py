@@ -90,7 +90,8 @@ class MLP:
     ) -> tuple[Array | None, dict[str, Array]]:
         """Return d_x and the gradient by each parameter, in the order of `shapes`.
 
-        With `input_grad=False` d_x is None, and the first layer's product with its weight is not formed.
+        `params` are those of the forward pass that `saved` is from. With `input_grad=False` d_x is None, and
+        the first layer's product with its weight is not formed.
         """
         grads: dict[str, Array] = {}
         (_, first), *rest = self._layers()
@@ -121,5 +122,5 @@ class MLP:
             if weight.shape != shape or weight.real.dtype != x.real.dtype:
                 found = f"has {weight.shape}, {weight.dtype}"
                 raise ValueError(
-                    f"params[{name!r}] must have shape {shape} and the dtype of x, {x.dtype}; {found}"
+                    f"params[{name!r}] must have shape {shape} and dtype {x.dtype} as x, {found}"
                 )
