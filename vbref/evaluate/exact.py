@@ -34,7 +34,7 @@ def quadrature(model: Any, params: Mapping[str, Any], x: NDArray[Any], *, nodes:
     """log p(x) of each row (N,), in nats, by Gauss–Hermite quadrature over a latent space of few dimensions.
 
     p(x) = E over ε ~ N(0, I) of w(ε), w = p(x, z)/q(z|x) at z(ε), whatever q is: the model's own log-weights
-    on a grid of `nodes` values of each ε, summed with the rule's weights. It converges quickly where w is smooth
+    on a grid of `nodes` values of each ε, summed with the rule's weights. It converges where w is smooth
     and q no narrower than the posterior; compare two values of `nodes` to see that it has.
 
     Raises ValueError where the grid would have more than a million nodes.
@@ -65,10 +65,10 @@ def _weighted(
 
 
 def linear_gaussian(x: ArrayLike, weight: ArrayLike, mean: ArrayLike, noise_cov: ArrayLike) -> NDArray[Any]:
-    """log N(x; mean, weightᵀ weight + noise_cov) of each row (N,), in nats, by a D×D Cholesky factor.
+    """log N(x; mean, weightᵀ weight + noise_cov) of each row (N,), in nats, by a D×D factor.
 
-    `x` (N, D), `weight` (latent, D), `mean` (D,), `noise_cov` (D, D). Integrating z ~ N(0, I) out of
-    x = z W + mean + noise leaves a normal with covariance WᵀW + noise_cov. Raises ValueError where that is not
+    `x` (N, D), `weight` (latent, D), `mean` (D,), `noise_cov` (D, D). Integrating z ~ N(0, I)
+    out of x = z W + mean + noise leaves a normal with covariance WᵀW + noise_cov. Raises ValueError where that is not
     positive definite.
     """
     x, weight, mean, noise_cov = check.floats(x=x, weight=weight, mean=mean, noise_cov=noise_cov)
