@@ -65,11 +65,11 @@ def _weighted(
 
 
 def linear_gaussian(x: ArrayLike, weight: ArrayLike, mean: ArrayLike, noise_cov: ArrayLike) -> NDArray[Any]:
-    """log N(x; mean, weightᵀ weight + noise_cov) of each row (N,), in nats, by a D×D factor.
+    """log N(x; mean, weightᵀ weight + noise_cov) of each row (N,), in nats, in dense form.
 
-    `x` (N, D), `weight` (latent, D), `mean` (D,), `noise_cov` (D, D). Integrating z ~ N(0, I)
-    out of x = z W + mean + noise leaves a normal with covariance WᵀW + noise_cov. Raises ValueError where that is not
-    positive definite.
+    `x` (N, D), `weight` (latent, D), `mean` (D,), `noise_cov` (D, D). Integrating z ~ N(0, I) out of
+    x = z W + mean + noise leaves a normal with covariance WᵀW + noise_cov. Raises ValueError where that is
+    not positive definite.
     """
     x, weight, mean, noise_cov = check.floats(x=x, weight=weight, mean=mean, noise_cov=noise_cov)
     check.shape("x", x, (None, len(mean)))
