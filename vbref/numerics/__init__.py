@@ -1,1 +1,31 @@
-"""Numba's options, special functions that Numba lacks, stable elementary functions, counter-based random numbers."""
+"""Numba's options, the special functions Numba lacks, stable elementary functions, counter-based random numbers.
+
+The names here take arrays and check them. Kernels call the scalars of `special`, `stable` and `random` instead.
+"""
+
+from vbref.numerics.arrays import (
+    digamma,
+    log1mexp,
+    log1pexp,
+    log_beta,
+    log_mean_exp,
+    log_sigmoid,
+    logsumexp,
+    sigmoid,
+    trigamma,
+)
+from vbref.numerics.random import normals, uniforms
+
+__all__ = [
+    "digamma",
+    "log1mexp",
+    "log1pexp",
+    "log_beta",
+    "log_mean_exp",
+    "log_sigmoid",
+    "logsumexp",
+    "normals",
+    "sigmoid",
+    "trigamma",
+    "uniforms",
+]
