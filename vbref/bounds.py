@@ -93,7 +93,7 @@ def renyi(log_w: ArrayLike, alpha: float, axis: int = 0) -> Any:
 def renyi_grad(log_w: ArrayLike, alpha: float, axis: int = 0) -> Any:
     """Gradient of `renyi` by each log-weight, w_k^(1−α) / Σ_j w_j^(1−α); the shape of `log_w`.
 
-    At α = ±∞ the whole gradient is on the smallest or largest weight, shared where several tie.
+    At α = +∞ the whole gradient is on the smallest weight, at −∞ on the largest, shared where several tie.
     """
     w = _samples_first(log_w, axis)
     return _like(log_w, _softmax(w, _power(alpha)), axis)
@@ -107,8 +107,8 @@ def iwae_curve(log_w: ArrayLike, axis: int = 0, *, design: str = "auto") -> Any:
     chosen without looking at the weights (xu/19 to xu/21).
 
     `design` is that family:
-    - "complete": all C(K, m) subsets, the U-statistic: no unbiased estimate that is symmetric in the
-      samples has less variance. Costs 2^K, K ≤ 20. Non-decreasing in m for whatever weights: the mean over
+    - "complete": all C(K, m) subsets, the U-statistic, of all such averages the one with the least
+      variance. Costs 2^K, K ≤ 20. Non-decreasing in m for whatever weights: the mean over
       a set of m + 1 is the average of the means over its m + 1 subsets of m, then Jensen (xu/20 applied to
       each set).
     - "cyclic": the K windows k, k+1, …, k+m−1 modulo K. Costs K². Each weight is in m windows, so that by

@@ -1,0 +1,320 @@
+"""Bounds: against mpmath and SciPy, by enumeration of a finite latent space, and their identities over wide
+domains."""
+
+import itertools
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.special import logsumexp
+
+from vbref import bounds
+
+log_weight = st.floats(-800.0, 800.0) | st.sampled_from([0.0, -0.0, 1e-300, -1e-300, 5.0])
+samples = st.integers(1, 7).flatmap(lambda k: arrays(np.float64, k, elements=log_weight))
+with_zeros = st.integers(1, 7).flatmap(
+    lambda k: arrays(np.float64, k, elements=log_weight | st.just(-np.inf))
+)
+order = st.floats(-30.0, 30.0) | st.sampled_from([0.0, 1.0, 1 + 1e-9, 1 - 1e-9, np.inf, -np.inf])
+
+
+def slack(log_w):
+    """A few roundings of the largest log-weight, or of one nat."""
+    finite = log_w[np.isfinite(log_w)]
+    return 1e-15 * (10 + 4 * abs(finite).max(initial=0.0))
+
+
+# Finite latent space: z in {0, 1, 2}, every K-tuple with its probability under q^K.
+Q = np.array([0.5, 0.3, 0.2])
+PRIOR = np.array([0.2, 0.7, 0.1])
+LIKELIHOOD = np.array([0.05, 0.4, 0.9])
+LOG_W = np.log(PRIOR * LIKELIHOOD / Q)
+EVIDENCE = PRIOR @ LIKELIHOOD
+
+
+def every_tuple(k):
+    """(K, 3^K) states, (3^K,) probabilities."""
+    states = np.array(list(itertools.product(range(3), repeat=k))).T
+    return states, Q[states].prod(axis=0)
+
+
+def exact_iwae(k):
+    states, probability = every_tuple(k)
+    return math.fsum(probability * np.log(np.exp(LOG_W)[states].mean(axis=0)))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_exp_of_iwae_is_unbiased_for_the_evidence(k):
+    states, probability = every_tuple(k)
+    assert math.isclose(probability @ np.exp(bounds.iwae(LOG_W[states])), EVIDENCE, rel_tol=1e-14)
+
+
+def test_expected_iwae_starts_at_the_elbo_and_grows_to_the_evidence():
+    curve = [exact_iwae(k) for k in range(1, 8)]
+    assert curve[0] == pytest.approx(Q @ LOG_W, rel=1e-15)
+    assert np.all(np.diff(curve) > 0)
+    assert curve[-1] < np.log(EVIDENCE)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_both_splits_and_the_gap_have_their_expectations(k):
+    states, probability = every_tuple(k)
+    kl_prior = np.full(states.shape[1], Q @ np.log(Q / PRIOR))
+    two = probability @ bounds.elbo(LOG_W[states])
+    one = probability @ bounds.elbo_split_one(np.log(LIKELIHOOD)[states], kl_prior)
+    kl_posterior = Q @ np.log(Q * EVIDENCE / (PRIOR * LIKELIHOOD))
+    assert one == pytest.approx(two, rel=1e-14)
+    assert two + kl_posterior == pytest.approx(np.log(EVIDENCE), rel=1e-14)
+
+
+@pytest.mark.parametrize("design", ["complete", "cyclic"])
+def test_curve_is_unbiased_for_every_m(design):
+    states, probability = every_tuple(5)
+    expected = bounds.iwae_curve(LOG_W[states], design=design) @ probability
+    np.testing.assert_allclose(expected, [exact_iwae(m) for m in range(1, 6)], rtol=1e-14)
+
+
+def test_plug_in_estimate_of_the_curve_would_be_caught():
+    """With replacement (all K^m tuples) the estimate is biased: the test above can fail."""
+    states, probability = every_tuple(3)
+    pairs = [np.log(np.exp(LOG_W[states])[[i, j]].mean(axis=0)) for i in range(3) for j in range(3)]
+    assert abs(np.mean(pairs, axis=0) @ probability - exact_iwae(2)) > 1e-2
+
+
+def test_renyi_expectation_is_below_the_evidence_for_alpha_in_0_1_and_the_bound_above_it_for_negative():
+    states, probability = every_tuple(4)
+    for alpha in [0.0, 0.3, 1.0, 4.0]:
+        assert probability @ bounds.renyi(LOG_W[states], alpha) < np.log(EVIDENCE)
+    assert np.log(Q @ np.exp(3 * LOG_W)) / 3 > np.log(EVIDENCE)
+    few, many = (every_tuple(k) for k in (1, 7))
+    below, above = (p @ bounds.renyi(LOG_W[s], -30.0) for s, p in (few, many))
+    assert below < np.log(EVIDENCE) < above
+
+
+def subset_average(log_w, size, subsets):
+    return np.mean([logsumexp(log_w[list(subset)]) - np.log(size) for subset in subsets])
+
+
+@given(samples)
+def test_curve_designs_are_the_families_they_name(log_w):
+    k = len(log_w)
+    complete, cyclic = (bounds.iwae_curve(log_w, design=design) for design in ("complete", "cyclic"))
+    for m in range(1, k + 1):
+        windows = [[(start + i) % k for i in range(m)] for start in range(k)]
+        subsets = itertools.combinations(range(k), m)
+        assert complete[m - 1] == pytest.approx(subset_average(log_w, m, subsets), abs=slack(log_w))
+        assert cyclic[m - 1] == pytest.approx(subset_average(log_w, m, windows), abs=slack(log_w))
+
+
+@given(with_zeros)
+def test_curve_orders_that_hold_for_whatever_weights(log_w):
+    complete, cyclic = (bounds.iwae_curve(log_w, design=design) for design in ("complete", "cyclic"))
+    assert np.all(complete[1:] >= complete[:-1] - slack(log_w))
+    assert np.all(cyclic >= cyclic[0] - slack(log_w))
+    assert np.all(cyclic <= cyclic[-1] + slack(log_w))
+    for m in range(1, len(log_w) // 2 + 1):
+        assert np.all(cyclic[2 * m - 1 :: m] >= cyclic[m - 1] - slack(log_w))
+
+
+def test_cyclic_curve_need_not_be_monotone():
+    curve = bounds.iwae_curve(np.array([0.0, -9.0, 0.0, -9.0]), design="cyclic")
+    assert curve[1] > curve[2]
+
+
+@given(with_zeros, st.sampled_from(["complete", "cyclic", "auto"]), st.sampled_from([np.float32, np.float64]))
+def test_curve_ends_are_elbo_and_iwae_to_the_bit(log_w, design, dtype):
+    log_w = log_w.astype(dtype)
+    curve = bounds.iwae_curve(log_w, design=design)
+    assert curve.dtype == dtype
+    assert curve[-1] == bounds.iwae(log_w)
+    if len(log_w) > 1:
+        assert curve[0] == bounds.elbo(log_w)
+
+
+def test_curve_of_many_samples_is_accurate_and_auto_is_cyclic():
+    log_w = np.random.default_rng(1).normal(-90.0, 3.0, (200, 2))
+    curve = bounds.iwae_curve(log_w)
+    wrapped = np.concatenate([log_w, log_w])
+    for m in [2, 3, 50, 199]:
+        windows = [logsumexp(wrapped[k : k + m], axis=0) - np.log(m) for k in range(200)]
+        np.testing.assert_allclose(curve[m - 1], np.mean(windows, axis=0), rtol=1e-14)
+
+
+@given(samples, order)
+def test_values_against_mpmath(log_w, alpha):
+    with mpmath.workdps(60 if abs(alpha) < 30 else 400):
+        w = [mpmath.mpf(float(x)) for x in log_w]
+        power = 1 - mpmath.mpf(alpha)
+        if power == 0:
+            want = mpmath.fsum(w) / len(w)
+        elif mpmath.isinf(power):
+            want = max(w) if power > 0 else min(w)
+        else:
+            want = mpmath.log(mpmath.fsum(mpmath.exp(power * x) for x in w) / len(w)) / power
+        assert abs(bounds.renyi(log_w, alpha) - want) <= slack(log_w)
+
+
+@given(samples)
+def test_elbo_and_iwae_against_numpy_and_scipy(log_w):
+    assert bounds.elbo(log_w) == pytest.approx(math.fsum(log_w) / len(log_w), abs=slack(log_w))
+    want = logsumexp(log_w) - math.log(len(log_w))
+    assert bounds.iwae(log_w) == pytest.approx(want, abs=2 * slack(log_w))
+
+
+@given(with_zeros)
+def test_renyi_joins_iwae_at_0_and_elbo_at_1(log_w):
+    assert bounds.renyi(log_w, 0.0) == bounds.iwae(log_w)
+    assert bounds.renyi(log_w, 1.0) == bounds.elbo(log_w)
+    assert bounds.renyi(log_w, -math.inf) == log_w.max()
+    assert bounds.renyi(log_w, math.inf) == log_w.min()
+
+
+@pytest.mark.parametrize("step", [1e-3, 1e-6, 1e-9, 1e-12, 2.0**-53])
+def test_renyi_near_1_loses_no_digits(step):
+    """(1/β) log mean w^β = mean + β var/2 + …; the naive form has error eps/β."""
+    log_w = np.array([0.3, -1.7, 0.9])
+    want = log_w.mean() + step * log_w.var() / 2
+    assert abs(bounds.renyi(log_w, 1 - step) - want) < step**2 + 1e-15
+
+
+@given(with_zeros, order, order)
+def test_renyi_does_not_increase_with_alpha(log_w, one, other):
+    low, high = sorted([one, other])
+    assert bounds.renyi(log_w, low) >= bounds.renyi(log_w, high) - slack(log_w)
+
+
+@given(samples, order, st.floats(-1e3, 1e3))
+def test_a_shift_of_the_log_weights_shifts_the_bounds(log_w, alpha, shift):
+    tolerance = 4 * (slack(log_w) + 1e-15 * abs(shift))
+    for bound in (bounds.elbo, bounds.iwae, lambda w: bounds.renyi(w, alpha), bounds.iwae_curve):
+        np.testing.assert_allclose(bound(log_w + shift), bound(log_w) + shift, rtol=0, atol=tolerance)
+
+
+@given(samples, order, st.randoms())
+def test_the_order_of_the_samples_does_not_matter(log_w, alpha, random):
+    shuffled = np.array(random.sample(list(log_w), len(log_w)))
+    for bound in (bounds.elbo, bounds.iwae, lambda w: bounds.renyi(w, alpha), bounds.iwae_curve):
+        np.testing.assert_allclose(bound(shuffled), bound(log_w), rtol=0, atol=2 * slack(log_w))
+
+
+GRADIENTS = [
+    (bounds.elbo, bounds.elbo_grad),
+    (bounds.iwae, bounds.iwae_grad),
+    *(
+        (lambda w, a=a: bounds.renyi(w, a), lambda w, a=a: bounds.renyi_grad(w, a))
+        for a in (-3.0, 0.5, 1.0, 1 + 1e-9, 2.5)
+    ),
+]
+
+
+@pytest.mark.parametrize(("bound", "gradient"), GRADIENTS)
+def test_gradients_against_central_differences_and_shift_equivariance(bound, gradient):
+    log_w = np.random.default_rng(2).normal(0.0, 2.0, (4, 3))
+    got = gradient(log_w)
+    for k in range(4):
+        step = np.zeros((4, 1))
+        step[k] = 1e-5
+        difference = (bound(log_w + step) - bound(log_w - step)) / 2e-5
+        np.testing.assert_allclose(got[k], difference, atol=2e-10)
+    np.testing.assert_allclose(got.sum(axis=0), 1.0, rtol=1e-15)
+
+
+def test_split_one_gradient():
+    log_lik, kl = np.random.default_rng(3).normal(size=(4, 3)), np.array([0.1, 0.2, 0.3])
+    d_lik, d_kl = bounds.elbo_split_one_grad(log_lik, kl)
+    np.testing.assert_array_equal(d_lik, 0.25)
+    np.testing.assert_array_equal(d_kl, -1.0)
+    np.testing.assert_allclose(bounds.elbo_split_one(log_lik, kl), log_lik.mean(axis=0) - kl, rtol=1e-15)
+
+
+def test_gradients_in_their_limits():
+    log_w = np.array([2.0, 5.0, 5.0, 2.0, 3.0])
+    np.testing.assert_array_equal(bounds.renyi_grad(log_w, -np.inf), [0, 0.5, 0.5, 0, 0])
+    np.testing.assert_array_equal(bounds.renyi_grad(log_w, np.inf), [0.5, 0, 0, 0.5, 0])
+    zeros = np.array([-np.inf, 1.0, -np.inf])
+    np.testing.assert_array_equal(bounds.iwae_grad(zeros), [0, 1, 0])
+    np.testing.assert_array_equal(bounds.renyi_grad(zeros, 2.0), [0.5, 0, 0.5])
+    np.testing.assert_array_equal(bounds.iwae_grad(np.full(4, -np.inf)), 0.25)
+    np.testing.assert_array_equal(bounds.elbo_grad(zeros), np.full(3, 1 / 3))
+
+
+@pytest.mark.parametrize("huge", [1e300, 1e308, np.finfo(np.float64).max])
+def test_huge_log_weights(huge):
+    log_w = np.array([huge, -huge, huge, huge])
+    assert bounds.elbo(log_w) == huge / 2
+    assert bounds.iwae(log_w) == huge
+    assert bounds.renyi(log_w, 2.0) == -huge
+    np.testing.assert_array_equal(bounds.iwae_grad(log_w), [1 / 3, 0, 1 / 3, 1 / 3])
+    assert np.isfinite(bounds.iwae_curve(np.array([1e300, -1e300, 1e300]))).all()
+
+
+def test_tiny_spreads_keep_their_digits():
+    log_w = np.array([0.0, -1e-300, -3e-300])
+    for alpha in [0.0, 0.5, 1.0, 2.0]:
+        assert bounds.renyi(log_w, alpha) == pytest.approx(-4e-300 / 3, rel=1e-15)
+
+
+def test_weights_of_zero():
+    some, every = np.array([-np.inf, 0.0]), np.full(3, -np.inf)
+    assert bounds.iwae(some) == pytest.approx(-math.log(2))
+    assert bounds.renyi(some, 0.5) == pytest.approx(-2 * math.log(2))
+    assert bounds.elbo(some) == bounds.renyi(some, 1.5) == -np.inf
+    for alpha in [-np.inf, -1.0, 0.0, 0.5, 1.0, 2.0, np.inf]:
+        assert bounds.renyi(every, alpha) == -np.inf
+    np.testing.assert_array_equal(bounds.iwae_curve(every), -np.inf)
+    assert bounds.elbo_split_one(np.array([1.0]), np.array(np.inf)) == -np.inf
+
+
+ALL = [
+    bounds.elbo,
+    bounds.iwae,
+    bounds.iwae_curve,
+    bounds.elbo_grad,
+    bounds.iwae_grad,
+    lambda w, axis=0: bounds.renyi(w, 0.5, axis),
+    lambda w, axis=0: bounds.renyi_grad(w, 0.5, axis),
+]
+
+
+@pytest.mark.parametrize("function", ALL)
+def test_axis_dtype_and_empty_batch(function):
+    log_w = np.random.default_rng(4).normal(size=(3, 2, 4)).astype(np.float32)
+    first = function(log_w)
+    assert first.dtype == np.float32
+    last = function(np.moveaxis(log_w, 0, -1), axis=-1)
+    np.testing.assert_array_equal(last if last.ndim == 2 else np.moveaxis(last, -1, 0), first)
+    assert function(np.zeros((3, 0))).size == 0
+
+
+@pytest.mark.parametrize("function", ALL)
+@pytest.mark.parametrize(
+    ("log_w", "axis", "message"),
+    [
+        (np.array([1.0, np.nan]), 0, "log_w must be finite or -inf, has nan"),
+        (np.array([1.0, np.inf]), 0, "log_w must be finite or -inf, has inf"),
+        (np.array([1, 2]), 0, "log_w must be float32 or float64, was int64"),
+        (np.zeros((0, 3)), 0, "log_w must have at least one sample on axis 0"),
+        (np.array(1.0), 0, "axis must be an axis of log_w"),
+        (np.zeros(3), 1, "axis must be an axis of log_w"),
+    ],
+)
+def test_bad_log_weights_are_named(function, log_w, axis, message):
+    with pytest.raises(ValueError, match=message):
+        function(log_w, axis=axis)
+
+
+def test_other_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="alpha must be a real number or an infinity, was nan"):
+        bounds.renyi(np.zeros(2), math.nan)
+    with pytest.raises(ValueError, match="kl must have shape"):
+        bounds.elbo_split_one(np.zeros((2, 3)), np.zeros(2))
+    with pytest.raises(ValueError, match="one dtype"):
+        bounds.elbo_split_one(np.zeros(2), np.zeros((), np.float32))
+    with pytest.raises(ValueError, match='design must be "auto", "complete" or "cyclic", was \'all\''):
+        bounds.iwae_curve(np.zeros(2), design="all")
+    with pytest.raises(ValueError, match="K must be <= 20, was 21"):
+        bounds.iwae_curve(np.zeros(21), design="complete")
