@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ _STEP = {"central": _EPS ** (1 / 5), "complex": 1e-100}
 _RTOL = {"central": 1e-7, "complex": 1e-10}
 
 
-class Probe(NamedTuple):
+@dataclass(frozen=True)
+class Probe:
     """A direction v within the array `name`; `index` is None where it is not along one coordinate."""
 
     name: str
