@@ -1,0 +1,126 @@
+"""`vbref audit` and `vbref show`: thin verbs over the registry."""
+
+import argparse
+import difflib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from vbref.audit.claim import Entry
+from vbref.audit.registry import (
+    Record,
+    audit,
+    claims_of_file,
+    claims_of_notes,
+    equation_of,
+    equations,
+    records,
+)
+from vbref.audit.show import show
+from vbref.audit.table import summary
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Mount `audit` and `show` on an argparse subparsers object; each sets `run(args) -> exit status`."""
+    audit_parser = subparsers.add_parser("audit", help="judge the notes' equations, or your own claims")
+    audit_parser.add_argument(
+        "ids", nargs="*", metavar="ID", help="equation (xu/35), step (xu/35b), note (xu) or file (.py)"
+    )
+    audit_parser.add_argument("--json", metavar="FILE", type=Path, help="write the records as JSON")
+    audit_parser.set_defaults(run=run_audit)
+    show_parser = subparsers.add_parser("show", help="one equation: verdict, reasons, code, worked numbers")
+    show_parser.add_argument("ids", nargs="+", metavar="ID", help="equation (xu/35) or step (xu/35b)")
+    show_parser.set_defaults(run=run_show)
+
+
+def run_audit(args: argparse.Namespace) -> int:
+    """Judge what the arguments name, or all. Returns 0 as recorded, 1 a verdict differs, 2 bad usage."""
+    try:
+        found = _audited(args.ids)
+        if args.json:
+            args.json.write_text(_as_json(found), encoding="utf-8")
+    except (LookupError, ValueError, OSError, SyntaxError) as error:
+        return _refuse(error)
+    print(summary(found, colour=has_colour()))
+    return 1 if any(record.failures for record in found) else 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Print the pages of the equations that the arguments name. Exit codes as `run_audit`."""
+    try:
+        pages = [_audited([id]) for id in args.ids]
+    except (LookupError, ValueError) as error:
+        return _refuse(error)
+    print("\n\n".join(show(page, has_colour()) for page in pages))
+    return 1 if any(record.failures for page in pages for record in page) else 0
+
+
+def _audited(names: Sequence[str]) -> list[Record]:
+    """Return the records that the names select: steps, equations, notes; files add their own claims."""
+    files = [name for name in names if name.endswith(".py")]
+    ids = [name for name in names if not name.endswith(".py")]
+    own = [entry for file in files for entry in claims_of_file(file)]
+    known = claims_of_notes() if ids or not files else ()
+    selected = (
+        {place: None for name in ids for place in _meaning(name, known)}
+        if names
+        else dict.fromkeys(equations())
+    )
+    wanted = [entry for entry in known if entry.id in selected or equation_of(entry.id) in selected]
+    judged = audit([*wanted, *own], _progress(len(wanted) + len(own)))
+    steps = [id for id in selected if id not in equations()]
+    places = [id for id in selected if id in equations()]
+    return [
+        *records(judged[: len(wanted)], places),
+        *[record for record in judged[: len(wanted)] if record.id in steps and record.equation not in places],
+        *judged[len(wanted) :],
+    ]
+
+
+def _meaning(name: str, known: Iterable[Entry]) -> list[str]:
+    """Return the ids of equations or steps that a name means; LookupError, with near matches, for none."""
+    ids = dict.fromkeys([*equations(), *(entry.id for entry in known)])
+    if name in ids:
+        return [name]
+    note = [id for id in equations() if id.startswith(f"{name}/")]
+    if note:
+        return note
+    notes = dict.fromkeys(id.split("/")[0] for id in equations())
+    near = difflib.get_close_matches(name, [*ids, *notes], n=3, cutoff=0.4)
+    raise LookupError(f"no equation {name!r}" + (f"; near: {', '.join(near)}" if near else ""))
+
+
+def _as_json(found: Sequence[Record]) -> str:
+    return (
+        json.dumps([record.as_json() for record in found], indent=1, ensure_ascii=False, allow_nan=False)
+        + "\n"
+    )
+
+
+def _refuse(error: Exception) -> int:
+    text = error.args[0] if isinstance(error, LookupError) and error.args else str(error)
+    print(f"vbref: {text}", file=sys.stderr)
+    return 2
+
+
+def has_colour() -> bool:
+    """True on a terminal, unless NO_COLOR or TERM=dumb says otherwise."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def _progress(total: int) -> Callable[[Entry], None]:
+    """Return what is called before each entry: on a terminal it rewrites one line, elsewhere nothing."""
+    if not sys.stderr.isatty():
+        return lambda entry: None
+    done = 0
+
+    def step(entry: Entry) -> None:
+        nonlocal done
+        done += 1
+        end = "\r\x1b[K" if done == total else ""
+        print(f"\r\x1b[K{done:4}/{total}  {entry.id}", end=end, file=sys.stderr, flush=True)
+
+    return step

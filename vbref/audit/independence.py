@@ -1,0 +1,53 @@
+"""The two-oracle rule, enforced: which Python functions does each side run, and do any two sides share one?
+
+The instance (`worlds.py`) may be shared: it is the meaning of the symbols. A formula and an oracle, or two
+oracles, that run the same function of vbref or of the claims' own file are not independent. Libraries are
+trusted. What this cannot see is the same algebra typed twice; a reader must.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from itertools import combinations
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+import vbref
+from vbref.audit import worlds
+from vbref.numerics import check
+
+_PACKAGE = str(Path(vbref.__file__).parent)
+_SHARED = {worlds.__file__, check.__file__, str(Path(__file__).with_name("judge.py"))}
+
+
+def functions_run(function: Callable[[], Any], own_file: str) -> set[CodeType]:
+    """Return the code objects of vbref and of `own_file` that run when `function` is called."""
+    seen: set[CodeType] = set()
+
+    def note(frame: FrameType, event: str, _argument: Any) -> None:
+        if event == "call" and _counts(frame.f_code, own_file):
+            seen.add(frame.f_code)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        function()
+    finally:
+        sys.setprofile(before)
+    return seen
+
+
+def shared_functions(sides: Mapping[str, Callable[[], Any]], own_file: str) -> list[str]:
+    """Return one line for each two sides that run a function in common."""
+    runs = {name: functions_run(side, own_file) for name, side in sides.items()}
+    return [
+        f"{one} and {other} share {', '.join(sorted(code.co_qualname for code in runs[one] & runs[other]))}"
+        for one, other in combinations(runs, 2)
+        if runs[one] & runs[other]
+    ]
+
+
+def _counts(code: CodeType, own_file: str) -> bool:
+    name = code.co_filename
+    mine = name == own_file or name.startswith(_PACKAGE)
+    return mine and name not in _SHARED

@@ -1,0 +1,108 @@
+"""The audit as text: a table by note, the misprints in one line each, what failed, what is not judged yet."""
+
+import re
+import shutil
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+
+from vbref.audit.registry import NOT_YET, Record
+
+_COLUMNS = {
+    "holds": "holds",
+    "holds-up-to-constant": "up to const",
+    "notation": "notation",
+    "misprint": "misprint",
+    "definition": "definition",
+    "not-checkable": "uncheckable",
+    NOT_YET: "not judged",
+}
+_COLOURS = {"misprint": "31", "notation": "33", "holds": "32", "FAILED": "1;31", "note": "1"}
+
+
+def paint(text: str, kind: str, colour: bool) -> str:
+    code = _COLOURS.get(kind)
+    return f"\x1b[{code}m{text}\x1b[0m" if colour and code else text
+
+
+def summary(records: Sequence[Record], colour: bool = False, width: int | None = None) -> str:
+    """Return the whole report: one row a note (a list where that is too wide), one line a misprint, folded to the width."""
+    width = width or shutil.get_terminal_size((120, 24)).columns
+    parts = [_table(records, colour) if width >= 96 else _list(records, colour)]
+    parts += [part for part in (_misprints(records, colour, width), _failures(records, colour)) if part]
+    return "\n\n".join([*parts, _closing(records)])
+
+
+def _equations_only(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record.id == record.equation]
+
+
+def _counts(records: Sequence[Record]) -> dict[str, Counter[str]]:
+    counts: dict[str, Counter[str]] = {}
+    for record in _equations_only(records):
+        counts.setdefault(record.id.split("/")[0], Counter())[record.verdict] += 1
+    return counts
+
+
+def _table(records: Sequence[Record], colour: bool) -> str:
+    head = "note".ljust(10) + "".join(title.rjust(12) for title in _COLUMNS.values()) + "  equations"
+    rows = [paint(head, "note", colour)]
+    for note, count in _counts(records).items():
+        cells = "".join(paint(str(count[verdict] or "·").rjust(12), verdict, colour) for verdict in _COLUMNS)
+        rows.append(note[:9].ljust(10) + cells + str(count.total()).rjust(11))
+    return "\n".join(rows)
+
+
+def _list(records: Sequence[Record], colour: bool) -> str:
+    lines = []
+    for note, count in _counts(records).items():
+        lines.append(paint(f"{note}: {count.total()} equations", "note", colour))
+        lines += [
+            "  " + paint(f"{count[verdict]:4} {title}", verdict, colour)
+            for verdict, title in _COLUMNS.items()
+            if count[verdict]
+        ]
+    return "\n".join(lines)
+
+
+def _misprints(records: Sequence[Record], colour: bool, width: int) -> str:
+    steps = [r for r in records if r.verdict == "misprint" and r.entry is not None]
+    lines = [
+        paint(r.id.ljust(14), "misprint", colour) + _folded(_one_line(r), max(width - 14, 40)) for r in steps
+    ]
+    return "\n".join([paint("Misprints", "note", colour), *lines]) if lines else ""
+
+
+def _folded(line: str, room: int) -> str:
+    return f"\n{' ' * 14}".join(textwrap.wrap(line, room))
+
+
+def _one_line(record: Record) -> str:
+    numbers = ""
+    if record.counterexample:
+        shown = record.counterexample
+        numbers = f" [{shown['instance']}: printed {short(shown['printed'])}, true {short(shown['true'])}]"
+    reason = re.split(r"(?<=[a-zA-Z)])\. ", record.entry.note if record.entry else record.note)[0].rstrip(".")
+    return " ".join(reason.split()) + numbers
+
+
+def short(value: object) -> str:
+    """Return a value in a few digits."""
+    if isinstance(value, list):
+        return "[" + ", ".join(short(entry) for entry in value) + "]"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _failures(records: Sequence[Record], colour: bool) -> str:
+    lines = [f"{record.id}: {line}" for record in records for line in record.failures]
+    return "\n".join(paint("FAILED ", "FAILED", colour) + line for line in lines)
+
+
+def _closing(records: Sequence[Record]) -> str:
+    found = _equations_only(records)
+    waiting = [record for record in found if record.verdict == NOT_YET]
+    failed = sum(bool(record.failures) for record in records)
+    steps = len([record for record in records if record.entry is not None])
+    text = f"{len(found) - len(waiting)} of {len(found)} equations judged in {steps} claims; "
+    text += f"{failed} claims failed." if failed else "every computed verdict is the recorded one."
+    return text + (f" {len(waiting)} not yet judged." if waiting else "")
