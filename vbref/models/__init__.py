@@ -1,5 +1,6 @@
 """One file a system: parameters in, noise in, a bound and its hand-written gradient out."""
 
 from vbref.models.linear_gaussian import LinearGaussian
+from vbref.models.vae import VAE
 
-__all__ = ["LinearGaussian"]
+__all__ = ["VAE", "LinearGaussian"]

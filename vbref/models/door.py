@@ -1,15 +1,16 @@
 """Checks that every model makes at its public door, so that what is behind it can trust its arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vbref.numerics import check
-from vbref.numerics.check import FloatArray
 
-Params = dict[str, NDArray[Any]]
+Array = NDArray[Any]
+Params = dict[str, Array]
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -26,9 +27,7 @@ def choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, was {value!r}")
 
 
-def together(
-    params: Mapping[str, FloatArray], shapes: Shapes, **arrays: FloatArray
-) -> tuple[Params, list[FloatArray]]:
+def together(params: Mapping[str, Array], shapes: Shapes, **arrays: Array) -> tuple[Params, list[Array]]:
     """Return params and arrays, checked: names and shapes as listed, all finite, all of one dtype."""
     _same_names(params, shapes)
     checked = check.floats(**params, **arrays)
@@ -38,7 +37,7 @@ def together(
     return checked_params, checked[len(params) :]
 
 
-def _same_names(params: Mapping[str, FloatArray], shapes: Shapes) -> None:
+def _same_names(params: Mapping[str, Array], shapes: Shapes) -> None:
     missing, extra = shapes.keys() - params.keys(), params.keys() - shapes.keys()
     if missing or extra:
         raise ValueError(
@@ -46,15 +45,25 @@ def _same_names(params: Mapping[str, FloatArray], shapes: Shapes) -> None:
         )
 
 
-def batch(x: FloatArray, data_dim: int) -> None:
+def batch(x: Array, data_dim: int) -> None:
     """Raise ValueError unless x is (N, data_dim) with N >= 1."""
     check.shape("x", x, (None, data_dim))
     if len(x) == 0:
         raise ValueError("x must have at least one row, has none")
 
 
-def noise(noise: FloatArray, n: int, latent_dim: int) -> None:
+def noise(noise: Array, n: int, latent_dim: int) -> None:
     """Raise ValueError unless noise is (K, n, latent_dim) with K >= 1."""
     check.shape("noise", noise, (None, n, latent_dim))
     if len(noise) == 0:
         raise ValueError("noise must have K >= 1 samples on its first axis, has none")
+
+
+@contextmanager
+def overflow_named() -> Iterator[None]:
+    """Turn an overflow or an invalid operation into a ValueError about params, the likely cause."""
+    try:
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            yield
+    except FloatingPointError as error:
+        raise ValueError(f"params must stay within what their dtype can hold: {error}") from None

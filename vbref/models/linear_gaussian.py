@@ -13,12 +13,11 @@ import numpy as np
 from scipy.linalg import cho_solve
 
 from vbref.models import door
-from vbref.models.door import Params, Shapes
+from vbref.models.door import Array, Params, Shapes
 from vbref.numerics import check
-from vbref.numerics.check import FloatArray
 
 _LOG_2PI = math.log(2 * math.pi)
-Gaussian = tuple[FloatArray, FloatArray]
+Gaussian = tuple[Array, Array]
 
 
 class LinearGaussian:
@@ -54,12 +53,12 @@ class LinearGaussian:
         weight = rng.standard_normal(self.shapes()["weight"]) / math.sqrt(self.latent_dim)
         return params | {"weight": weight.astype(self.dtype)}
 
-    def draw_noise(self, rng: np.random.Generator, n: int, k: int = 1) -> FloatArray:
-        """Standard normals (k, n, latent_dim); float32 rounds the same draw. Raises ValueError for n or k < 1."""
+    def draw_noise(self, rng: np.random.Generator, n: int, k: int = 1) -> Array:
+        """Standard normals (k, n, latent_dim); float32 rounds the same draw. n and k are >= 1."""
         door.size(n=n, k=k)
         return rng.standard_normal((k, n, self.latent_dim)).astype(self.dtype)
 
-    def posterior(self, params: Mapping[str, FloatArray], x: FloatArray) -> Gaussian:
+    def posterior(self, params: Mapping[str, Array], x: Array) -> Gaussian:
         """p(z|x) = N(m, S): m (N, latent_dim), and S (latent_dim, latent_dim), which every row shares.
 
         Completing the square in log p(x, z): S⁻¹ = I + W v⁻¹ Wᵀ and m = r v⁻¹ Wᵀ S.
@@ -68,7 +67,7 @@ class LinearGaussian:
         m, precision_factor = _posterior(checked, x)
         return m, cho_solve((precision_factor, True), np.eye(self.latent_dim, dtype=m.dtype))
 
-    def log_evidence(self, params: Mapping[str, FloatArray], x: FloatArray) -> FloatArray:
+    def log_evidence(self, params: Mapping[str, Array], x: Array) -> Array:
         """log p(x) of each row (N,), in nats, by solves of latent_dim × latent_dim alone.
 
         x ~ N(mean, C), C = diag(v) + WᵀW. log|C| = Σ log v + log|S⁻¹| (determinant lemma), and Woodbury's
@@ -78,14 +77,12 @@ class LinearGaussian:
         checked, x = self._door(params, x)
         return _log_evidence(checked, x)
 
-    def objective(
-        self, params: Mapping[str, FloatArray], x: FloatArray, noise: FloatArray | None = None
-    ) -> float:
+    def objective(self, params: Mapping[str, Array], x: Array, noise: Array | None = None) -> float:
         """The exact log evidence summed over the batch: a bound without a gap. `noise` is not used."""
         return float(self.log_evidence(params, x).sum(dtype=np.float64))
 
     def objective_and_grad(
-        self, params: Mapping[str, FloatArray], x: FloatArray, noise: FloatArray | None = None
+        self, params: Mapping[str, Array], x: Array, noise: Array | None = None
     ) -> tuple[float, Params]:
         """The objective and its gradient, by Fisher's identity ∇ log p(x) = E_{z|x}[∇ log p(x, z)].
 
@@ -106,9 +103,7 @@ class LinearGaussian:
             "log_var": d_log_var.sum(keepdims=True)[0] if v.ndim == 0 else d_log_var,
         }
 
-    def elbo(
-        self, params: Mapping[str, FloatArray], x: FloatArray, q_mean: FloatArray, q_cov: FloatArray
-    ) -> FloatArray:
+    def elbo(self, params: Mapping[str, Array], x: Array, q_mean: Array, q_cov: Array) -> Array:
         """The ELBO of q(z|x) = N(q_mean, q_cov) for each row (N,), in nats, without sampling (xu/8).
 
         E_q log p(x|z) = log N(x; q_mean W + mean, v) − ½ Σ diag(Wᵀ q_cov W)/v, minus KL(q ‖ N(0, I)).
@@ -123,12 +118,12 @@ class LinearGaussian:
 
     def log_weights(
         self,
-        params: Mapping[str, FloatArray],
-        x: FloatArray,
-        noise: FloatArray,
+        params: Mapping[str, Array],
+        x: Array,
+        noise: Array,
         *,
         proposal: Gaussian | None = None,
-    ) -> FloatArray:
+    ) -> Array:
         """log p(x, z) − log q(z), (K, N), at z = q_mean + L ε, with `noise` ε of shape (K, N, latent_dim).
 
         `proposal` is (q_mean, q_cov) as in `elbo`. By default it is the exact posterior, and then every
@@ -143,8 +138,8 @@ class LinearGaussian:
         return _log_likelihood(checked, x, z) + log_prior_ratio
 
     def sample(
-        self, params: Mapping[str, FloatArray], noise: FloatArray, observation_noise: FloatArray | None = None
-    ) -> FloatArray:
+        self, params: Mapping[str, Array], noise: Array, observation_noise: Array | None = None
+    ) -> Array:
         """x = noise W + mean, (…, data_dim), for `noise` (…, latent_dim) of standard normals.
 
         `observation_noise` (…, data_dim), standard normals too, is scaled by the noise's scale and added.
@@ -154,7 +149,7 @@ class LinearGaussian:
         mean = arrays[0] @ checked["weight"] + checked["mean"]
         return mean if observation_noise is None else mean + np.exp(checked["log_var"] / 2) * arrays[1]
 
-    def fit_exact(self, x: FloatArray) -> Params:
+    def fit_exact(self, x: Array) -> Params:
         """Maximum likelihood of PPCA, in closed form (Tipping and Bishop 1999, equations 7 and 8).
 
         With λ_1 ≥ … ≥ λ_D the eigenvalues of the sample covariance (divisor N) and u_i its eigenvectors, v is
@@ -182,7 +177,7 @@ class LinearGaussian:
         weight = np.sqrt(np.maximum(kept - v, 0))[:, None] * u[: self.latent_dim]
         return {"weight": weight, "mean": mean, "log_var": np.log(np.asarray(v))}
 
-    def fit_em(self, x: FloatArray, params: Mapping[str, FloatArray], *, iterations: int = 100) -> Params:
+    def fit_em(self, x: Array, params: Mapping[str, Array], *, iterations: int = 100) -> Params:
         """`iterations` steps of EM from `params`, each of which raises the evidence (Rubin and Thayer 1982).
 
         E-step: m and S. M-step, with the mean at its maximum, the sample's: W = (mᵀm + N S)⁻¹ mᵀr, and v is
@@ -197,7 +192,7 @@ class LinearGaussian:
             checked = checked | self._em_step(checked, x)
         return checked
 
-    def _em_step(self, params: Params, x: FloatArray) -> Params:
+    def _em_step(self, params: Params, x: Array) -> Params:
         m, precision_factor = _posterior(params, x)
         S = cho_solve((precision_factor, True), np.eye(self.latent_dim, dtype=x.dtype))
         r = x - params["mean"]
@@ -208,12 +203,12 @@ class LinearGaussian:
             raise ValueError(f"x must leave noise in every feature, a noise variance fell to {v.min()}")
         return {"weight": W, "log_var": np.log(v)}
 
-    def _door(self, params: Mapping[str, FloatArray], x: FloatArray, **arrays: FloatArray) -> tuple[Any, ...]:
+    def _door(self, params: Mapping[str, Array], x: Array, **arrays: Array) -> tuple[Any, ...]:
         checked, (x, *rest) = door.together(params, self.shapes(), x=x, **arrays)
         door.batch(x, self.data_dim)
         return checked, x, *rest
 
-    def _factor(self, q_mean: FloatArray, q_cov: FloatArray, n: int) -> FloatArray:
+    def _factor(self, q_mean: Array, q_cov: Array, n: int) -> Array:
         check.shape("q_mean", q_mean, (n, self.latent_dim))
         rows = (n,) if q_cov.ndim == 3 else ()
         check.shape("q_cov", q_cov, (*rows, self.latent_dim, self.latent_dim))
@@ -223,7 +218,7 @@ class LinearGaussian:
             raise ValueError("q_cov must be positive definite, is not") from None
 
 
-def _posterior(params: Params, x: FloatArray) -> Gaussian:
+def _posterior(params: Params, x: Array) -> Gaussian:
     """m, and the lower Cholesky factor of the precision S⁻¹ = I + A Aᵀ with A = W/√v."""
     scale = np.exp(params["log_var"] / 2)
     A = params["weight"] / scale
@@ -232,23 +227,23 @@ def _posterior(params: Params, x: FloatArray) -> Gaussian:
     return np.ascontiguousarray(m), factor
 
 
-def _log_evidence(params: Params, x: FloatArray) -> FloatArray:
+def _log_evidence(params: Params, x: Array) -> Array:
     m, precision_factor = _posterior(params, x)
     return _log_likelihood(params, x, m) - (m * m).sum(axis=-1) / 2 - _half_log_det(precision_factor)
 
 
-def _log_likelihood(params: Params, x: FloatArray, z: FloatArray) -> FloatArray:
+def _log_likelihood(params: Params, x: Array, z: Array) -> Array:
     """log N(x; z W + mean, diag(v)), summed over features."""
     log_var = np.broadcast_to(params["log_var"], x.shape[-1:])
     standardised = (x - params["mean"] - z @ params["weight"]) * np.exp(-log_var / 2)
     return -(standardised * standardised + log_var + x.dtype.type(_LOG_2PI)).sum(axis=-1) / 2
 
 
-def _half_log_det(factor: FloatArray) -> FloatArray:
+def _half_log_det(factor: Array) -> Array:
     return np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
 
 
-def _kl_to_standard(mean: FloatArray, factor: FloatArray) -> FloatArray:
+def _kl_to_standard(mean: Array, factor: Array) -> Array:
     """½[tr(L Lᵀ) + ‖mean‖² − D] − log|L|, the KL from N(mean, L Lᵀ) to N(0, I)."""
     square = (factor * factor).sum(axis=(-2, -1)) + (mean * mean).sum(axis=-1)
     return (square - mean.dtype.type(mean.shape[-1])) / 2 - _half_log_det(factor)
