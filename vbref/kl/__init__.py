@@ -1,0 +1,24 @@
+"""Closed-form KL divergences, in nats, each with its gradient twin: `kl.normal`, `kl.normal_grad`, …
+
+`kl.NAME(parameters of q…, parameters of p…)` is KL(q ‖ p) = E_q[log q − log p]. `kl.NAME_grad` returns a
+tuple with one array an argument: the derivative of each value by its own copy of the argument, in the
+broadcast shape.
+"""
+
+from vbref.kl.normal import (
+    diag_normal,
+    diag_normal_grad,
+    normal,
+    normal_grad,
+    standard_normal,
+    standard_normal_grad,
+)
+
+__all__ = [
+    "diag_normal",
+    "diag_normal_grad",
+    "normal",
+    "normal_grad",
+    "standard_normal",
+    "standard_normal_grad",
+]
