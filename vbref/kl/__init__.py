@@ -5,6 +5,7 @@ tuple with one array an argument: the derivative of each value by its own copy o
 broadcast shape.
 """
 
+from vbref.kl.discrete import bernoulli, bernoulli_grad, categorical, categorical_grad
 from vbref.kl.normal import (
     diag_normal,
     diag_normal_grad,
@@ -15,6 +16,10 @@ from vbref.kl.normal import (
 )
 
 __all__ = [
+    "bernoulli",
+    "bernoulli_grad",
+    "categorical",
+    "categorical_grad",
     "diag_normal",
     "diag_normal_grad",
     "normal",
