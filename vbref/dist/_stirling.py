@@ -1,0 +1,79 @@
+"""Loader's deviance, and loops over what Stirling's leading terms leave of lgamma and its derivatives.
+
+The gamma, beta, Dirichlet and Wishart formulas are sums in which terms like a log a cancel for large a.
+Written with
+    g(a) = log Γ(a) − (a log a − a),   g′(a) = ψ(a) − log a,   g″(a) = ψ′(a) − 1/a
+the large terms are gone before arithmetic meets them.
+"""
+
+import math
+
+from vbref.numerics.jit import loop, scalar
+from vbref.numerics.special import log1p_deficit, stirling_gap, stirling_gap_slope, trigamma
+
+SERIES_FROM = 12
+
+
+@scalar
+def stirling_gap_curvature(a):
+    """g″(a) = ψ′(a) − 1/a = 1/2a² + Σ_k B_2k / a^(2k+1), seven terms of it from a = 12 on."""
+    real = type(a)
+    w = real(1) / a
+    if a < real(SERIES_FROM):
+        return trigamma(a) - w
+    t = w * w
+    tail = real(5 / 66) + t * (real(-691 / 2730) + t * real(7 / 6))
+    series = real(1 / 6) + t * (real(-1 / 30) + t * (real(1 / 42) + t * (real(-1 / 30) + t * tail)))
+    return t * (real(0.5) + w * series)
+
+
+@scalar
+def log_ratio(log_y, c, a):
+    """log(y/a), given log y and c = y − a; near y = a by log1p(c/a)."""
+    t = c / a
+    return math.log1p(t) if abs(t) < type(a)(0.5) else log_y - math.log(a)
+
+
+@scalar
+def log_excess(log_y, c, a):
+    """a log(y/a) − (y − a) ≤ 0, given log y and c = y − a: Loader's (2000) deviance, negated.
+
+    Near y = a it is a·(log(1 + t) − t) with t = c/a, of order t², where the printed terms would cancel.
+    """
+    t = c / a
+    return -a * log1p_deficit(t) if abs(t) < type(a)(0.5) else a * (log_y - math.log(a)) - c
+
+
+@loop
+def stirling_gap_loop(a, out):
+    """Fill out with g(a)."""
+    for i in range(out.shape[0]):
+        out[i] = stirling_gap(a[i])
+
+
+@loop
+def stirling_gap_slope_loop(a, out):
+    """Fill out with g′(a)."""
+    for i in range(out.shape[0]):
+        out[i] = stirling_gap_slope(a[i])
+
+
+@loop
+def stirling_gap_curvature_loop(a, out):
+    """Fill out with g″(a)."""
+    for i in range(out.shape[0]):
+        out[i] = stirling_gap_curvature(a[i])
+
+
+@loop
+def log_excess_loop(log_y, c, a, out):
+    """Fill out with a log(y/a) − (y − a)."""
+    for i in range(out.shape[0]):
+        out[i] = log_excess(log_y[i], c[i], a[i])
+
+
+@loop
+def log_ratio_loop(log_y, c, a, out):
+    """Fill out with log(y/a)."""
+    for i in range(out.shape[0]):
+        out[i] = log_ratio(log_y[i], c[i], a[i])

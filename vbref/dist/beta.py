@@ -1,0 +1,199 @@
+"""The beta distribution on [0, 1], elementwise: density x^(a−1) (1 − x)^(b−1) / B(a, b)."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from vbref.dist._quantile import tail_integral
+from vbref.dist._stirling import log_excess, log_ratio, stirling_gap_curvature
+from vbref.dist.gamma import power_at_zero
+from vbref.numerics import check
+from vbref.numerics.check import FloatArray
+from vbref.numerics.elementwise import elementwise, elementwise_grad
+from vbref.numerics.jit import loop, scalar
+from vbref.numerics.special import stirling_gap, stirling_gap_slope
+
+
+@scalar
+def beta_log_prob(x, a, b):
+    """With n = a + b, c = bx − a(1 − x): the excess of nx over a and of n(1 − x) over b, less the rest of log B.
+
+    a log(nx/a) + b log(n(1 − x)/b) − g(a) − g(b) + g(n) − log x − log(1 − x): the linear terms c − c cancel
+    exactly.
+    """
+    zero, one = type(x)(0), type(x)(1)
+    if x == zero:
+        return power_at_zero(a, math.log(b))
+    if x == one:
+        return power_at_zero(b, math.log(a))
+    n = a + b
+    c = b * x - a * (one - x)
+    log_n, log_x, log_1mx = math.log(n), math.log(x), math.log1p(-x)
+    excess = log_excess(log_n + log_x, c, a) + log_excess(log_n + log_1mx, -c, b)
+    return excess + stirling_gap(n) - stirling_gap(a) - stirling_gap(b) - log_x - log_1mx
+
+
+@scalar
+def beta_log_prob_grad(x, a, b):
+    """((a − 1)/x − (b − 1)/(1 − x), log(nx/a) + g′(n) − g′(a), log(n(1 − x)/b) + g′(n) − g′(b))."""
+    zero, one = type(x)(0), type(x)(1)
+    n = a + b
+    c = b * x - a * (one - x)
+    log_n, rest = math.log(n), stirling_gap_slope(n)
+    pull_a = zero if a == one else (a - one) / x
+    pull_b = zero if b == one else (b - one) / (one - x)
+    d_a = log_ratio(log_n + math.log(x), c, a) + rest - stirling_gap_slope(a)
+    d_b = log_ratio(log_n + math.log1p(-x), -c, b) + rest - stirling_gap_slope(b)
+    return pull_a - pull_b, d_a, d_b
+
+
+@scalar
+def beta_entropy(a, b):
+    """log B − (a − 1)ψ(a) − (b − 1)ψ(b) + (n − 2)ψ(n), with the terms in a log a cancelled on paper."""
+    one = type(a)(1)
+    n = a + b
+    rest = stirling_gap(a) + stirling_gap(b) - stirling_gap(n) + math.log(a / n) + math.log(b / n)
+    return (
+        rest
+        - (a - one) * stirling_gap_slope(a)
+        - (b - one) * stirling_gap_slope(b)
+        + (n - one - one) * stirling_gap_slope(n)
+    )
+
+
+@scalar
+def beta_entropy_grad(a, b):
+    """1/a − 2/n − (a − 1)g″(a) + (n − 2)g″(n), and the same with b for a."""
+    one = type(a)(1)
+    two, n = one + one, a + b
+    common = (n - two) * stirling_gap_curvature(n) - two / n
+    return common + one / a - (a - one) * stirling_gap_curvature(a), common + one / b - (
+        b - one
+    ) * stirling_gap_curvature(b)
+
+
+@loop
+def _log_prob_loop(x, a, b, out):
+    for i in range(out.shape[0]):
+        out[i] = beta_log_prob(x[i], a[i], b[i])
+
+
+@loop
+def _log_prob_grad_loop(x, a, b, out):
+    for i in range(out.shape[1]):
+        out[0, i], out[1, i], out[2, i] = beta_log_prob_grad(x[i], a[i], b[i])
+
+
+@loop
+def _entropy_loop(a, b, out):
+    for i in range(out.shape[0]):
+        out[i] = beta_entropy(a[i], b[i])
+
+
+@loop
+def _entropy_grad_loop(a, b, out):
+    for i in range(out.shape[1]):
+        out[0, i], out[1, i] = beta_entropy_grad(a[i], b[i])
+
+
+def log_prob(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
+    """Log density (a − 1) log x + (b − 1) log(1 − x) − log B(a, b), in nats; its limits at x = 0 and x = 1.
+
+    x in [0, 1], a > 0, b > 0; they broadcast. Raises ValueError for bad input.
+    """
+    return elementwise(_log_prob_loop, **_checked(x=x, a=a, b=b))
+
+
+def log_prob_grad(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
+    """Derivatives of `log_prob` by x, a, b.
+
+    (a − 1)/x − (b − 1)/(1 − x), log x − ψ(a) + ψ(a + b), log(1 − x) − ψ(b) + ψ(a + b).
+    """
+    return elementwise_grad(_log_prob_grad_loop, **_checked(x=x, a=a, b=b))
+
+
+def entropy(a: ArrayLike, b: ArrayLike) -> Any:
+    """Differential entropy log B(a, b) − (a − 1)ψ(a) − (b − 1)ψ(b) + (a + b − 2)ψ(a + b), in nats."""
+    return elementwise(_entropy_loop, **_checked(a=a, b=b))
+
+
+def entropy_grad(a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
+    """Derivatives of `entropy`: by a, (a + b − 2)ψ′(a + b) − (a − 1)ψ′(a); by b alike."""
+    return elementwise_grad(_entropy_grad_loop, **_checked(a=a, b=b))
+
+
+def mean(a: ArrayLike, b: ArrayLike) -> Any:
+    """The mean, a/(a + b)."""
+    alpha, beta = _checked(a=a, b=b).values()
+    return (alpha / (alpha + beta))[()]
+
+
+def variance(a: ArrayLike, b: ArrayLike) -> Any:
+    """The variance, ab/((a + b)²(a + b + 1))."""
+    alpha, beta = _checked(a=a, b=b).values()
+    n = alpha + beta
+    return ((alpha / n) * (beta / n) / (n + 1))[()]
+
+
+def sample(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
+    """The quantile F⁻¹(noise), beta distributed for noise uniform on [0, 1]."""
+    u, alpha, beta = _checked(noise=noise, a=a, b=b).values()
+    return special.betaincinv(alpha, beta, u)[()]
+
+
+@np.errstate(over="ignore", under="ignore")
+def sample_grad(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
+    """Derivatives of `sample` by noise, a, b: 1/p(x), −(∂F/∂a)/p(x), −(∂F/∂b)/p(x).
+
+    The last two are implicit reparameterisation gradients, by quadrature along the logit of x; where the
+    quantile is 0 or 1 to rounding they are 0.
+    """
+    named = _checked(noise=noise, a=a, b=b)
+    u, alpha, beta = np.broadcast_arrays(*(array.astype(np.float64) for array in named.values()))
+    x = special.betaincinv(alpha, beta, u)
+    d_noise = np.exp(-np.asarray(log_prob(x, alpha, beta)))
+    # F(x; a, b) = 1 − F(1 − x; b, a): the derivative by b is minus that of the mirrored quantile by its first
+    shape. d_a = _shape_grad(x, special.betainccinv(beta, alpha, u), alpha, beta) d_b =
+    -_shape_grad(special.betainccinv(beta, alpha, u), x, beta, alpha) return
+    tuple(np.asarray(part).astype(named["a"].dtype)[()] for part in (d_noise, d_a, d_b))
+
+
+def _shape_grad(x: FloatArray, y: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+    """dx/da, given x and y = 1 − x to full accuracy, from the tail t = logistic(logit x + σs).
+
+    x(1 − x) σ ∫_0^∞ (t/x)^a ((1 − t)/(1 − x))^b (log t − ψ(a) + ψ(a + b)) ds, σ = +1 where x is past a/(a +
+    b).
+    """
+    inside = (x > 0) & (y > 0)
+    p, q, shape_a, shape_b = (np.where(inside, array, 0.5)[..., None] for array in (x, y, a, b))
+    sign = np.where(shape_b * p > shape_a * q, 1.0, -1.0)
+    level = np.log(p) - special.digamma(shape_a) + special.digamma(shape_a + shape_b)
+
+    def gains(s: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """log(t/x) and log((1 − t)/(1 − x)): −log(x + y e^−σs) and −log(y + x e^σs)."""
+        return -_log_mix(p, q, -sign * s), -_log_mix(q, p, sign * s)
+
+    def exponent(s: FloatArray) -> FloatArray:
+        rise, fall = gains(s)
+        return shape_a * rise + shape_b * fall
+
+    integral = tail_integral(exponent, lambda s: level + gains(s)[0])
+    return np.where(inside, sign[..., 0] * x * y * integral, 0.0)
+
+
+def _log_mix(p: FloatArray, q: FloatArray, s: FloatArray) -> FloatArray:
+    """log(p + q e^s) for p + q = 1, as log(1 + q(e^s − 1)), or s + log(q + p e^−s) where e^s is large."""
+    down = np.log1p(q * np.expm1(np.minimum(s, 0)))
+    up = s + np.log1p(p * np.expm1(-np.maximum(s, 0)))
+    return np.where(s > 0, up, down)
+
+
+def _checked(**named: ArrayLike) -> dict[str, FloatArray]:
+    arrays = dict(zip(named, check.floats(**named), strict=True))
+    check.positive(a=arrays["a"], b=arrays["b"])
+    check.unit_interval(**{name: array for name, array in arrays.items() if name in ("x", "noise")})
+    check.broadcast(**arrays)
+    return arrays

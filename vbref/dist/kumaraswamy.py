@@ -1,0 +1,194 @@
+"""The Kumaraswamy distribution on [0, 1], elementwise: density ab x^(a−1) (1 − x^a)^(b−1)."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from vbref.dist.gamma import power_at_zero
+from vbref.numerics import check
+from vbref.numerics.check import FloatArray
+from vbref.numerics.elementwise import elementwise, elementwise_grad
+from vbref.numerics.jit import loop, scalar
+from vbref.numerics.special import digamma, trigamma
+from vbref.numerics.stable import log1mexp
+
+EULER_GAMMA = 0.5772156649015329
+SMALL = 1e-2
+
+
+@scalar
+def harmonic(b):
+    """H(b) = ψ(b + 1) + γ; for small b, where it cancels, its Taylor series Σ_k (−1)^k ζ(k) b^(k−1)."""
+    real = type(b)
+    if b > real(SMALL):
+        return digamma(b + real(1)) + real(EULER_GAMMA)
+    tail = real(1.0369277551433699) - b * (real(1.0173430619844491) - b * real(1.0083492773819228))
+    return b * (
+        real(1.6449340668482264) - b * (real(1.2020569031595943) - b * (real(1.0823232337111382) - b * tail))
+    )
+
+
+@scalar
+def kumaraswamy_log_prob(x, a, b):
+    """log a + log b + (a − 1) log x + (b − 1) log(1 − x^a), with 1 − x^a = 1 − e^(a log x)."""
+    zero, one = type(x)(0), type(x)(1)
+    if x == zero:
+        return power_at_zero(a, math.log(b))
+    if x == one:
+        return power_at_zero(b, math.log(a))
+    log_x = math.log(x)
+    return math.log(a) + math.log(b) + (a - one) * log_x + (b - one) * log1mexp(-a * log_x)
+
+
+@scalar
+def kumaraswamy_log_prob_grad(x, a, b):
+    """With r = x^a/(1 − x^a): ((a − 1 − (b − 1)a r)/x, 1/a + (1 − (b − 1)r) log x, 1/b + log(1 − x^a))."""
+    zero, one = type(x)(0), type(x)(1)
+    m = a * math.log(x)
+    r = -math.exp(m) / math.expm1(m)
+    push = zero if b == one else (b - one) * r
+    pull = zero if a == one else (a - one) / x
+    by_a = one / a + (math.log(x) if push == zero else (one - push) * math.log(x))
+    return pull - (a * push / x if push != zero else zero), by_a, one / b + log1mexp(-m)
+
+
+@scalar
+def kumaraswamy_entropy(a, b):
+    """−log ab + (1 − 1/a)H(b) + 1 − 1/b: x^a ~ Beta(1, b), so E log x^a = −H(b), E log(1 − x^a) = −1/b."""
+    one = type(a)(1)
+    h = harmonic(b)
+    return -math.log(a) - math.log(b) + h - h / a + one - one / b
+
+
+@scalar
+def kumaraswamy_entropy_grad(a, b):
+    """(−1/a + H(b)/a², −1/b + (1 − 1/a)ψ′(b + 1) + 1/b²)."""
+    one = type(a)(1)
+    by_b = (one / b - one) / b + (one - one / a) * trigamma(b + one)
+    return (harmonic(b) / a - one) / a, by_b
+
+
+@loop
+def _log_prob_loop(x, a, b, out):
+    for i in range(out.shape[0]):
+        out[i] = kumaraswamy_log_prob(x[i], a[i], b[i])
+
+
+@loop
+def _log_prob_grad_loop(x, a, b, out):
+    for i in range(out.shape[1]):
+        out[0, i], out[1, i], out[2, i] = kumaraswamy_log_prob_grad(x[i], a[i], b[i])
+
+
+@loop
+def _entropy_loop(a, b, out):
+    for i in range(out.shape[0]):
+        out[i] = kumaraswamy_entropy(a[i], b[i])
+
+
+@loop
+def _entropy_grad_loop(a, b, out):
+    for i in range(out.shape[1]):
+        out[0, i], out[1, i] = kumaraswamy_entropy_grad(a[i], b[i])
+
+
+def log_prob(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
+    """Log density log ab + (a − 1) log x + (b − 1) log(1 − x^a), in nats; its limits at x = 0 and x = 1.
+
+    x in [0, 1], a > 0, b > 0; they broadcast. Raises ValueError for bad input.
+    """
+    return elementwise(_log_prob_loop, **_checked(x=x, a=a, b=b))
+
+
+def log_prob_grad(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
+    """Derivatives of `log_prob` by x, a, b."""
+    return elementwise_grad(_log_prob_grad_loop, **_checked(x=x, a=a, b=b))
+
+
+def entropy(a: ArrayLike, b: ArrayLike) -> Any:
+    """Differential entropy −log ab + (1 − 1/a)(ψ(b + 1) + γ) + 1 − 1/b, in nats."""
+    return elementwise(_entropy_loop, **_checked(a=a, b=b))
+
+
+def entropy_grad(a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
+    """Derivatives of `entropy` by a, b."""
+    return elementwise_grad(_entropy_grad_loop, **_checked(a=a, b=b))
+
+
+def mean(a: ArrayLike, b: ArrayLike) -> Any:
+    """The mean, E x = b B(1 + 1/a, b), since x^a ~ Beta(1, b)."""
+    alpha, beta = _checked(a=a, b=b).values()
+    return np.exp(_log_moment(1 / alpha, beta))[()]
+
+
+def variance(a: ArrayLike, b: ArrayLike) -> Any:
+    """The variance b B(1 + 2/a, b) − (b B(1 + 1/a, b))², to a few ulp of the squared mean."""
+    alpha, beta = _checked(a=a, b=b).values()
+    log_first, log_second = _log_moment(1 / alpha, beta), _log_moment(2 / alpha, beta)
+    return (np.exp(log_second) * -np.expm1(2 * log_first - log_second))[()]
+
+
+def cdf(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
+    """The probability of [0, x], 1 − (1 − x^a)^b."""
+    value, alpha, beta = _checked(x=x, a=a, b=b).values()
+    with np.errstate(divide="ignore"):
+        return (-np.expm1(beta * _log1mexp(alpha * np.log(value))))[()]
+
+
+def icdf(probability: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
+    """The x with cdf(x) = probability: (1 − (1 − probability)^(1/b))^(1/a)."""
+    p, alpha, beta = _checked(noise=probability, a=a, b=b).values()
+    with np.errstate(divide="ignore"):
+        return _inverse(np.log1p(-p), alpha, beta)[()]
+
+
+def sample(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
+    """The point v = (1 − u^(1/b))^(1/a) of uniform noise u (xu/48): the quantile at 1 − u, uniform too."""
+    u, alpha, beta = _checked(noise=noise, a=a, b=b).values()
+    with np.errstate(divide="ignore"):
+        return _inverse(np.log(u), alpha, beta)[()]
+
+
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")
+def sample_grad(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
+    """Derivatives of `sample` by noise, a, b.
+
+    With m = log(u)/b and w = 1 − e^m, v = w^(1/a): dv/dm = −(v/a) e^m/w, so that
+    dv/du = dv/dm/(ub), dv/da = −v log(w)/a², dv/db = −dv/dm·m/b. At u = 0 and u = 1 the last two are 0.
+    """
+    named = _checked(noise=noise, a=a, b=b)
+    u, alpha, beta = np.broadcast_arrays(*named.values())
+    m = np.log(u) / beta
+    log_w = _log1mexp(m)
+    v_over_w = np.exp(log_w * (1 / alpha - 1))
+    by_m = -v_over_w * np.exp(m) / alpha
+    d_noise = -np.exp(log_w * (1 / alpha - 1) + m - np.log(u)) / alpha / beta
+    v = np.exp(log_w / alpha)
+    d_a = np.where(v > 0, -v * log_w / alpha / alpha, 0)
+    d_b = np.where((u > 0) & (u < 1), -by_m * m / beta, 0)
+    return tuple(part.astype(u.dtype)[()] for part in (d_noise, d_a, d_b))
+
+
+def _log1mexp(m: FloatArray) -> FloatArray:
+    """log(1 − e^m) for arrays m ≤ 0; −∞ at 0."""
+    return np.where(m > -np.log(2).astype(m.dtype), np.log(-np.expm1(m)), np.log1p(-np.exp(m)))
+
+
+def _inverse(log_survival: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+    return np.exp(_log1mexp(log_survival / b) / a)
+
+
+def _log_moment(power: FloatArray, b: FloatArray) -> FloatArray:
+    """log E (x^a)^power = log b B(1 + power, b)."""
+    return np.log(b) + special.betaln(1 + power, b)
+
+
+def _checked(**named: ArrayLike) -> dict[str, FloatArray]:
+    arrays = dict(zip(named, check.floats(**named), strict=True))
+    check.positive(a=arrays["a"], b=arrays["b"])
+    check.unit_interval(**{name: array for name, array in arrays.items() if name in ("x", "noise")})
+    check.broadcast(**arrays)
+    return arrays

@@ -1,0 +1,222 @@
+"""The multivariate normal N(mean, cov), batched over leading axes that broadcast.
+
+The covariance comes whole (`cov`, symmetric positive definite) or as its Cholesky factor (`scale_tril`, lower
+triangular with a positive diagonal, cov = LLᵀ). Gradients by `cov` are symmetric: df = Σ_ij G_ij dΣ_ij for
+every symmetric dΣ.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vbref.dist.normal import HALF_LOG_2PI
+from vbref.numerics import check
+from vbref.numerics.check import FloatArray
+
+
+def cholesky(cov: ArrayLike, name: str = "cov") -> FloatArray:
+    """The lower triangular L with positive diagonal and LLᵀ = cov, (..., D, D).
+
+    Raises ValueError, calling the argument `name`, unless cov is symmetric to rounding and positive definite.
+    """
+    (sigma,) = check.floats(**{name: cov})
+    _square(name, sigma)
+    _symmetric(name, sigma)
+    try:
+        return np.linalg.cholesky(sigma)
+    except np.linalg.LinAlgError:
+        raise ValueError(f"{name} must be positive definite, is not") from None
+
+
+def cholesky_backward(d_scale_tril: ArrayLike, scale_tril: ArrayLike) -> FloatArray:
+    """The cotangent of cov, from that of L = cholesky(cov).
+
+    dΣ = dL Lᵀ + L dLᵀ gives L⁻¹dL = Φ(L⁻¹ dΣ L⁻ᵀ), where Φ keeps the lower triangle and halves the diagonal;
+    its transpose takes d_L to L⁻ᵀ Φ(Lᵀ d_L) L⁻¹, made symmetric.
+    """
+    d_tril, tril = check.floats(d_scale_tril=d_scale_tril, scale_tril=scale_tril)
+    _check_tril(tril)
+    inner = _lower_half(_t(tril) @ np.tril(d_tril))
+    half = np.linalg.solve(_t(tril), inner)
+    return _symmetrised(_t(np.linalg.solve(_t(tril), _t(half))))
+
+
+def log_prob(x: ArrayLike, mean: ArrayLike, cov: ArrayLike) -> Any:
+    """Log density −½(x − μ)ᵀΣ⁻¹(x − μ) − ½log|Σ| − ½D log 2π, in nats, (...).
+
+    x, mean (..., D); cov (..., D, D). Raises ValueError unless cov is symmetric positive definite.
+    """
+    return log_prob_tril(x, mean, cholesky(_beside(cov, x, mean)))
+
+
+def log_prob_grad(x: ArrayLike, mean: ArrayLike, cov: ArrayLike) -> tuple[Any, ...]:
+    """Derivatives of `log_prob` by x, mean, cov: with s = Σ⁻¹(x − μ), (−s, s, ½(ssᵀ − Σ⁻¹))."""
+    tril = cholesky(_beside(cov, x, mean))
+    s = _score(*_checked(x, mean, tril))
+    inverse = _inverse(tril)
+    d_cov = (_outer(s, s) - inverse) * s.dtype.type(0.5)
+    return -s, s, d_cov
+
+
+def log_prob_tril(x: ArrayLike, mean: ArrayLike, scale_tril: ArrayLike) -> Any:
+    """Log density from the Cholesky factor: with z = L⁻¹(x − μ), −½zᵀz − Σ log L_dd − ½D log 2π, in nats."""
+    x, mu, tril = _checked(x, mean, scale_tril)
+    z = _whiten(x - mu, tril)
+    return (_constant(tril) - np.square(z).sum(axis=-1) * z.dtype.type(0.5))[()]
+
+
+def log_prob_tril_grad(x: ArrayLike, mean: ArrayLike, scale_tril: ArrayLike) -> tuple[Any, ...]:
+    """Derivatives of `log_prob_tril` by its arguments: with s = L⁻ᵀz, (−s, s, tril(s zᵀ) − diag(1/L_dd))."""
+    x, mu, tril = _checked(x, mean, scale_tril)
+    z = _whiten(x - mu, tril)
+    s = _score(x, mu, tril)
+    return -s, s, np.tril(_outer(s, z)) - _reciprocal_diagonal(tril)
+
+
+def entropy(mean: ArrayLike, cov: ArrayLike) -> Any:
+    """Differential entropy ½log|Σ| + ½D log 2πe, in nats, (...): E zᵀz = D."""
+    mu, tril = _parameters(mean, cov)
+    return np.broadcast_to(mu.shape[-1] * mu.dtype.type(0.5) - _constant(tril), mu.shape[:-1]).copy()[()]
+
+
+def entropy_grad(mean: ArrayLike, cov: ArrayLike) -> tuple[Any, ...]:
+    """Derivatives of `entropy`: 0 by mean, ½Σ⁻¹ by cov."""
+    mu, tril = _parameters(mean, cov)
+    d_cov = _inverse(tril) * mu.dtype.type(0.5)
+    return np.zeros_like(mu), np.broadcast_to(d_cov, (*mu.shape, mu.shape[-1])).copy()
+
+
+def mean(mean: ArrayLike, cov: ArrayLike) -> FloatArray:
+    """The mean, (..., D); also the mode."""
+    return _parameters(mean, cov)[0].copy()
+
+
+def covariance(mean: ArrayLike, cov: ArrayLike) -> FloatArray:
+    """The covariance, (..., D, D)."""
+    mu, _ = _parameters(mean, cov)
+    return np.broadcast_to(np.asarray(cov, mu.dtype), (*mu.shape, mu.shape[-1])).copy()
+
+
+def sample(noise: ArrayLike, mean: ArrayLike, cov: ArrayLike) -> Any:
+    """The point μ + Lε with LLᵀ = cov, N(mean, cov) for standard normal noise ε (..., D).
+
+    xu/24 prints μ + Σ × ε, whose covariance is Σ², not Σ: a factor L of Σ = LLᵀ belongs there.
+    """
+    return sample_tril(noise, mean, cholesky(_beside(cov, noise, mean)))
+
+
+def sample_backward(d_x: ArrayLike, noise: ArrayLike, mean: ArrayLike, cov: ArrayLike) -> tuple[Any, ...]:
+    """Cotangents of noise, mean, cov from that of x = sample(noise, mean, cov), through the factor."""
+    tril = cholesky(_beside(cov, noise, mean))
+    d_noise, d_mean, d_tril = sample_tril_backward(d_x, noise, mean, tril)
+    return d_noise, d_mean, cholesky_backward(d_tril, np.broadcast_to(tril, d_tril.shape))
+
+
+def sample_tril(noise: ArrayLike, mean: ArrayLike, scale_tril: ArrayLike) -> Any:
+    """The point μ + Lε for the Cholesky factor L, (..., D)."""
+    eps, mu, tril = _checked(noise, mean, scale_tril, "noise")
+    return mu + _apply(tril, eps)
+
+
+def sample_tril_backward(
+    d_x: ArrayLike, noise: ArrayLike, mean: ArrayLike, scale_tril: ArrayLike
+) -> tuple[Any, ...]:
+    """Cotangents of noise, mean, scale_tril from that of x = μ + Lε: (Lᵀd_x, d_x, tril(d_x εᵀ))."""
+    eps, _, tril = _checked(noise, mean, scale_tril, "noise")
+    (d,) = check.floats(d_x=d_x)
+    return _apply(_t(tril), d), d.copy(), np.tril(_outer(d, np.broadcast_to(eps, d.shape)))
+
+
+def _t(matrix: FloatArray) -> FloatArray:
+    return np.swapaxes(matrix, -1, -2)
+
+
+def _apply(matrix: FloatArray, vector: FloatArray) -> FloatArray:
+    return (matrix @ vector[..., None])[..., 0]
+
+
+def _outer(left: FloatArray, right: FloatArray) -> FloatArray:
+    return left[..., :, None] * right[..., None, :]
+
+
+def _symmetrised(matrix: FloatArray) -> FloatArray:
+    return (matrix + _t(matrix)) * matrix.dtype.type(0.5)
+
+
+def _lower_half(matrix: FloatArray) -> FloatArray:
+    d = matrix.shape[-1]
+    weight = np.tril(np.ones((d, d), matrix.dtype)) - np.eye(d, dtype=matrix.dtype) / 2
+    return matrix * weight.astype(matrix.dtype)
+
+
+def _whiten(residual: FloatArray, tril: FloatArray) -> FloatArray:
+    return np.linalg.solve(tril, residual[..., None])[..., 0]
+
+
+def _score(x: FloatArray, mu: FloatArray, tril: FloatArray) -> FloatArray:
+    return _whiten(_whiten(x - mu, tril), _t(tril))
+
+
+def _inverse(tril: FloatArray) -> FloatArray:
+    inverse = np.linalg.inv(tril)
+    return _t(inverse) @ inverse
+
+
+def _diagonal(matrix: FloatArray) -> FloatArray:
+    return np.diagonal(matrix, axis1=-2, axis2=-1)
+
+
+def _constant(tril: FloatArray) -> FloatArray:
+    return -(np.log(_diagonal(tril)) + tril.dtype.type(HALF_LOG_2PI)).sum(axis=-1)
+
+
+def _reciprocal_diagonal(tril: FloatArray) -> FloatArray:
+    return np.eye(tril.shape[-1], dtype=tril.dtype) / _diagonal(tril)[..., None, :]
+
+
+def _square(name: str, matrix: FloatArray) -> None:
+    if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2] or matrix.shape[-1] == 0:
+        raise ValueError(f"{name} must have shape (..., D, D) with D >= 1, has {matrix.shape}")
+
+
+def _symmetric(name: str, matrix: FloatArray) -> None:
+    slack = 16 * np.finfo(matrix.dtype).eps * abs(matrix).max(axis=(-2, -1), initial=0, keepdims=True)
+    if not (abs(matrix - _t(matrix)) <= slack).all():
+        raise ValueError(
+            f"{name} must be symmetric, differs from its transpose by {abs(matrix - _t(matrix)).max()}"
+        )
+
+
+def _check_tril(tril: FloatArray) -> None:
+    _square("scale_tril", tril)
+    if np.triu(tril, 1).any():
+        raise ValueError("scale_tril must be lower triangular, has entries above the diagonal")
+    check.positive(**{"the diagonal of scale_tril": _diagonal(tril)})
+
+
+def _beside(cov: ArrayLike, *others: ArrayLike) -> FloatArray:
+    """cov as an array; refused where its dtype is not that of the arguments beside it."""
+    named = {f"argument {i + 1}": other for i, other in enumerate(others)}
+    return check.floats(**named, cov=cov)[-1]
+
+
+def _checked(x: ArrayLike, mean: ArrayLike, scale_tril: ArrayLike, name: str = "x") -> list[FloatArray]:
+    """The arguments with leading axes broadcast against each other."""
+    x, mu, tril = check.floats(**{name: x, "mean": mean, "scale_tril": scale_tril})
+    _check_tril(tril)
+    d = tril.shape[-1]
+    for label, vector in ((name, x), ("mean", mu)):
+        if vector.ndim == 0 or vector.shape[-1] != d:
+            raise ValueError(f"{label} must have shape (..., {d}), has {vector.shape}")
+    lead = check.broadcast(**{name: x[..., 0], "mean": mu[..., 0], "scale_tril": tril[..., 0, 0]})
+    return [
+        np.broadcast_to(x, (*lead, d)),
+        np.broadcast_to(mu, (*lead, d)),
+        np.broadcast_to(tril, (*lead, d, d)),
+    ]
+
+
+def _parameters(mean: ArrayLike, cov: ArrayLike) -> list[FloatArray]:
+    tril = cholesky(_beside(cov, mean))
+    return _checked(mean, mean, tril, "mean_")[1:]
