@@ -1,6 +1,7 @@
 """One file a system: parameters in, noise in, a bound and its hand-written gradient out."""
 
+from vbref.models.autoencoder import autoencoder_constant, autoencoder_loss
 from vbref.models.linear_gaussian import LinearGaussian
 from vbref.models.vae import VAE
 
-__all__ = ["VAE", "LinearGaussian"]
+__all__ = ["VAE", "LinearGaussian", "autoencoder_constant", "autoencoder_loss"]
