@@ -4,12 +4,13 @@ A KL within an exponential family is a Bregman divergence of its log normaliser 
 
     D_A(x → y) = A(y) − A(x) − A′(x) (y − x),
 
-which is of second order in y − x: the printed forms lose every digit near equality. Here each D_A is a sum of terms
-of one sign. Two facts do the work: log Γ(x) = log Γ(x + 1) − log x turns a small argument into a large one at the
-cost of D_{−log} ≥ 0 a step, and for large x Stirling's series is a sum of powers, whose divergences are exact.
+which is of second order in y − x: the printed forms lose every digit near equality. Here each D_A is a sum
+of terms of one sign. Two facts do the work: log Γ(x) = log Γ(x + 1) − log x turns a small argument into a
+large one at the cost of D of −log, ≥ 0, a step; and for large x Stirling's series is a sum of powers, whose
+divergences are exact.
 
-All functions take positive reals, float32 or float64. Where the difference `d` = y − x is an argument of its own, the
-caller knows it to full precision, as a rounded y − x would not.
+All functions take positive reals, float32 or float64. Where the difference `d` = y − x is an argument of its
+own, the caller knows it to full precision, as a rounded y − x would not.
 """
 
 import math
@@ -21,7 +22,7 @@ _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617
 _TERMS = len(_BERNOULLI)
 _LARGE = 12.0
 
-# The positive root of ψ in three parts; the first two are short, so that x minus them is exact, in float32 too.
+# The positive root of ψ in three parts; two are short, so that x minus them is exact, also in float32.
 _ROOT = 1.4616317749023438
 _ROOT_MIDDLE = 3.700660045069526e-07
 _ROOT_REST = 1.4084310064576629e-14
@@ -48,12 +49,17 @@ def log1p_deficit(t):
 
 
 @scalar
+def log_ratio(x, y, d):
+    """log(y/x) with the relative accuracy of d = y − x; y/x itself may be out of range."""
+    t = d / x
+    return math.log1p(t) if abs(t) < type(x)(0.5) else math.log(y) - math.log(x)
+
+
+@scalar
 def log_bregman(x, y, d):
     """D(x → y) of −log: y/x − 1 − log(y/x) ≥ 0, where d = y − x."""
     t = d / x
-    if abs(t) < type(x)(0.5):
-        return log1p_deficit(t)
-    return t - math.log(y / x)
+    return log1p_deficit(t) if abs(t) < type(x)(0.5) else t - log_ratio(x, y, d)
 
 
 @scalar
@@ -134,8 +140,8 @@ def trigamma(x):
 def digamma_difference(x, y, d):
     """ψ(y) − ψ(x) with the relative accuracy of d = y − x.
 
-    1/x − 1/y = d/(xy) for each step of the recurrence. For large arguments, with t = d/x and r = x/y = 1/(1 + t),
-    it is log(1 + t) + (1 − r)/2x + Σ_k B_2k (1 − r^2k) / (2k x^2k), and 1 − r^m sums like a geometric series.
+    1/x − 1/y = d/(xy) for each step of the recurrence. For large arguments, with r = x/y, it is
+    −log r + (1 − r)/2x + Σ_k B_2k (1 − r^2k) / (2k x^2k), and 1 − r^2k sums like a geometric series.
     """
     number = type(x)
     total = number(0)
@@ -143,8 +149,6 @@ def digamma_difference(x, y, d):
         total += d / (x * y)
         x += number(1)
         y += number(1)
-    t = d / x
-    growth = math.log1p(t) if abs(t) < number(0.5) else math.log(y / x)
     gap = d / y  # 1 − r
     z = number(1) / (x * x)
     q = (x / y) * (x / y)
@@ -155,14 +159,40 @@ def digamma_difference(x, y, d):
         series += number(_BERNOULLI[k - 1]) / number(2 * k) * power * geometric
         power *= z
         geometric = geometric * q + number(1)
-    return total + growth + gap * (number(0.5) / x + (number(1) + x / y) * series)
+    return total + log_ratio(x, y, d) + gap * (number(0.5) / x + (number(1) + x / y) * series)
+
+
+@scalar
+def digamma_bregman(x, y, d):
+    """ψ(y) − ψ(x) − d ψ′(x) ≤ 0, where d = y − x, with the relative accuracy of d: every term has one sign.
+
+    D of −1/x is −d²/x²y, for each step of the recurrence and for −1/2x; D of x^−m as in `stirling_bregman`.
+    """
+    number = type(x)
+    total = number(0)
+    while x < number(_LARGE) or y < number(_LARGE):
+        total += d / x * (d / x) / y
+        x += number(1)
+        y += number(1)
+    t = d / x
+    r = x / y
+    z = number(1) / (x * x)
+    power = z
+    e = r * t * t  # e_1
+    series = number(0.5) / x * e
+    for k in range(1, _TERMS + 1):
+        e = r * (e + number(2 * k) * t * t)  # e_2k
+        series += number(_BERNOULLI[k - 1]) / number(2 * k) * power * e
+        power *= z
+        e = r * (e + number(2 * k + 1) * t * t)
+    return -(total + log_bregman(x, y, d) + series)
 
 
 @scalar
 def log_beta(a, b):
     """log B(a, b) = log Γ(a) + log Γ(b) − log Γ(a + b) for a, b > 0.
 
-    Where an argument is large, Stirling's leading terms are combined by hand: the three log Γ cancel almost wholly.
+    Where an argument is large, Stirling's leading terms are combined by hand: the log Γ cancel almost wholly.
     Accurate to 1e-13 of the larger of |log B| and 1 (log B has a zero curve, through a = b = 1).
     """
     small, large = (a, b) if a < b else (b, a)
@@ -187,7 +217,7 @@ def _log_rising(x, b):
 
 @scalar
 def stirling_gap(x):
-    """g(x) = log Γ(x) − x log x + x, what log Γ has beyond its leading terms: convex, −½ log x + ½ log 2π + O(1/x)."""
+    """g(x) = log Γ(x) − x log x + x: convex, −½ log x + ½ log 2π + O(1/x) for large x, −log x for small."""
     if x < type(x)(_LARGE):
         return math.lgamma(x) - x * math.log(x) + x
     return type(x)(_HALF_LOG_2PI) - type(x)(0.5) * math.log(x) + stirling_remainder(x)
@@ -201,7 +231,7 @@ def stirling_gap_slope(x):
 
 @scalar
 def stirling_bregman(x, y, d):
-    """D(x → y) ≥ 0 of g(x) = log Γ(x) − x log x + x, where d = y − x: to about 1e-13 relative at any distance.
+    """D(x → y) ≥ 0 of g(x) = log Γ(x) − x log x + x, where d = y − x: to 1e-13 relative at any distance.
 
     It lies between half and all of D of −log, since g″(x) = ψ′(x) − 1/x is between 1/2x² and 1/x².
     """
@@ -242,6 +272,6 @@ def _stirling_bregman_large(x, y, d):
 
 @scalar
 def lgamma_bregman(x, d):
-    """log Γ(x + d) − log Γ(x) − d ψ(x) ≥ 0, for x > 0 and x + d > 0: D of x log x plus D of the gap, both ≥ 0."""
+    """log Γ(x + d) − log Γ(x) − d ψ(x) ≥ 0, for x > 0 and x + d > 0: D of x log x plus D of the gap."""
     y = x + d
     return xlogx_bregman(x, y, d) + stirling_bregman(x, y, d)
