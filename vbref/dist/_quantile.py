@@ -34,7 +34,8 @@ def tail_integral(
 def _reach(exponent: Callable[[FloatArray], FloatArray]) -> FloatArray:
     """S > 0 with exponent(S) ≈ −40, by bisection on log₂ S: 15 halvings of 2^±1000 leave 6 %."""
     with np.errstate(over="ignore", under="ignore"):
-        low, high = np.full(np.shape(exponent(np.ones(1))), -1000.0), 1000.0
+        low = np.full(np.shape(exponent(np.ones(1))), -1000.0)
+        high = -low
         for _ in range(15):
             middle = (low + high) / 2
             deep = exponent(np.exp2(middle)) < -_DEPTH

@@ -19,7 +19,7 @@ from vbref.numerics.special import stirling_gap, stirling_gap_slope
 
 @scalar
 def beta_log_prob(x, a, b):
-    """With n = a + b, c = bx − a(1 − x): the excess of nx over a and of n(1 − x) over b, less the rest of log B.
+    """With n = a + b, c = bx − a(1 − x), the excesses of nx over a and n(1 − x) over b, less the rest of B.
 
     a log(nx/a) + b log(n(1 − x)/b) − g(a) − g(b) + g(n) − log x − log(1 − x): the linear terms c − c cancel
     exactly.
@@ -104,7 +104,7 @@ def log_prob(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
 
     x in [0, 1], a > 0, b > 0; they broadcast. Raises ValueError for bad input.
     """
-    return elementwise(_log_prob_loop, **_checked(x=x, a=a, b=b))
+    return elementwise(_log_prob_loop, **checked(x=x, a=a, b=b))
 
 
 def log_prob_grad(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
@@ -112,35 +112,35 @@ def log_prob_grad(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
 
     (a − 1)/x − (b − 1)/(1 − x), log x − ψ(a) + ψ(a + b), log(1 − x) − ψ(b) + ψ(a + b).
     """
-    return elementwise_grad(_log_prob_grad_loop, **_checked(x=x, a=a, b=b))
+    return elementwise_grad(_log_prob_grad_loop, **checked(x=x, a=a, b=b))
 
 
 def entropy(a: ArrayLike, b: ArrayLike) -> Any:
     """Differential entropy log B(a, b) − (a − 1)ψ(a) − (b − 1)ψ(b) + (a + b − 2)ψ(a + b), in nats."""
-    return elementwise(_entropy_loop, **_checked(a=a, b=b))
+    return elementwise(_entropy_loop, **checked(a=a, b=b))
 
 
 def entropy_grad(a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
     """Derivatives of `entropy`: by a, (a + b − 2)ψ′(a + b) − (a − 1)ψ′(a); by b alike."""
-    return elementwise_grad(_entropy_grad_loop, **_checked(a=a, b=b))
+    return elementwise_grad(_entropy_grad_loop, **checked(a=a, b=b))
 
 
 def mean(a: ArrayLike, b: ArrayLike) -> Any:
     """The mean, a/(a + b)."""
-    alpha, beta = _checked(a=a, b=b).values()
+    alpha, beta = checked(a=a, b=b).values()
     return (alpha / (alpha + beta))[()]
 
 
 def variance(a: ArrayLike, b: ArrayLike) -> Any:
     """The variance, ab/((a + b)²(a + b + 1))."""
-    alpha, beta = _checked(a=a, b=b).values()
+    alpha, beta = checked(a=a, b=b).values()
     n = alpha + beta
     return ((alpha / n) * (beta / n) / (n + 1))[()]
 
 
 def sample(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
     """The quantile F⁻¹(noise), beta distributed for noise uniform on [0, 1]."""
-    u, alpha, beta = _checked(noise=noise, a=a, b=b).values()
+    u, alpha, beta = checked(noise=noise, a=a, b=b).values()
     return special.betaincinv(alpha, beta, u)[()]
 
 
@@ -151,14 +151,14 @@ def sample_grad(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]
     The last two are implicit reparameterisation gradients, by quadrature along the logit of x; where the
     quantile is 0 or 1 to rounding they are 0.
     """
-    named = _checked(noise=noise, a=a, b=b)
+    named = checked(noise=noise, a=a, b=b)
     u, alpha, beta = np.broadcast_arrays(*(array.astype(np.float64) for array in named.values()))
     x = special.betaincinv(alpha, beta, u)
     d_noise = np.exp(-np.asarray(log_prob(x, alpha, beta)))
-    # F(x; a, b) = 1 − F(1 − x; b, a): the derivative by b is minus that of the mirrored quantile by its first
-    shape. d_a = _shape_grad(x, special.betainccinv(beta, alpha, u), alpha, beta) d_b =
-    -_shape_grad(special.betainccinv(beta, alpha, u), x, beta, alpha) return
-    tuple(np.asarray(part).astype(named["a"].dtype)[()] for part in (d_noise, d_a, d_b))
+    y = special.betainccinv(beta, alpha, u)
+    # y = 1 − x is beta(b, a): the derivative by b is minus that of the mirrored quantile by its first shape.
+    d_a, d_b = _shape_grad(x, y, alpha, beta), -_shape_grad(y, x, beta, alpha)
+    return tuple(np.asarray(part).astype(named["a"].dtype)[()] for part in (d_noise, d_a, d_b))
 
 
 def _shape_grad(x: FloatArray, y: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
@@ -191,7 +191,8 @@ def _log_mix(p: FloatArray, q: FloatArray, s: FloatArray) -> FloatArray:
     return np.where(s > 0, up, down)
 
 
-def _checked(**named: ArrayLike) -> dict[str, FloatArray]:
+def checked(**named: ArrayLike) -> dict[str, FloatArray]:
+    """The arguments by name: a, b > 0; x and noise, where present, in [0, 1]; shapes that broadcast."""
     arrays = dict(zip(named, check.floats(**named), strict=True))
     check.positive(a=arrays["a"], b=arrays["b"])
     check.unit_interval(**{name: array for name, array in arrays.items() if name in ("x", "noise")})

@@ -16,7 +16,9 @@ _TINY_QUANTILE = 1e-200
 
 
 def log_prob(x: ArrayLike, concentration: ArrayLike) -> Any:
-    """Log density log Γ(α₀) − Σ log Γ(α_k) + Σ (α_k − 1) log x_k with respect to dx_1…dx_{K−1}, in nats, (...).
+    """Log density log Γ(α₀) − Σ log Γ(α_k) + Σ (α_k − 1) log x_k, in nats, (...).
+
+    With respect to dx_1…dx_{K−1}.
 
     x (..., K) >= 0 summing to one, concentration α (..., K) > 0; leading axes broadcast. On a face of the
     simplex its limit (+inf or −inf; ValueError where two faces meet with opposite infinities). Raises
@@ -37,7 +39,7 @@ def log_prob(x: ArrayLike, concentration: ArrayLike) -> Any:
 
 
 def log_prob_grad(x: ArrayLike, concentration: ArrayLike) -> tuple[FloatArray, ...]:
-    """Derivatives of `log_prob` by x (each x_k free), concentration: (α_k − 1)/x_k, log x_k + ψ(α₀) − ψ(α_k)."""
+    """Derivatives of `log_prob`: by x (x_k free), (α_k − 1)/x_k; by concentration, log x_k + ψ(α₀) − ψ(α_k)."""
     p, alpha = _checked(x, concentration)
     total = alpha.sum(axis=-1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

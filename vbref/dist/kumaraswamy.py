@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from vbref.dist.beta import checked
 from vbref.dist.gamma import power_at_zero
-from vbref.numerics import check
 from vbref.numerics.check import FloatArray
 from vbref.numerics.elementwise import elementwise, elementwise_grad
 from vbref.numerics.jit import loop, scalar
@@ -100,54 +100,54 @@ def log_prob(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
 
     x in [0, 1], a > 0, b > 0; they broadcast. Raises ValueError for bad input.
     """
-    return elementwise(_log_prob_loop, **_checked(x=x, a=a, b=b))
+    return elementwise(_log_prob_loop, **checked(x=x, a=a, b=b))
 
 
 def log_prob_grad(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
     """Derivatives of `log_prob` by x, a, b."""
-    return elementwise_grad(_log_prob_grad_loop, **_checked(x=x, a=a, b=b))
+    return elementwise_grad(_log_prob_grad_loop, **checked(x=x, a=a, b=b))
 
 
 def entropy(a: ArrayLike, b: ArrayLike) -> Any:
     """Differential entropy −log ab + (1 − 1/a)(ψ(b + 1) + γ) + 1 − 1/b, in nats."""
-    return elementwise(_entropy_loop, **_checked(a=a, b=b))
+    return elementwise(_entropy_loop, **checked(a=a, b=b))
 
 
 def entropy_grad(a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
     """Derivatives of `entropy` by a, b."""
-    return elementwise_grad(_entropy_grad_loop, **_checked(a=a, b=b))
+    return elementwise_grad(_entropy_grad_loop, **checked(a=a, b=b))
 
 
 def mean(a: ArrayLike, b: ArrayLike) -> Any:
     """The mean, E x = b B(1 + 1/a, b), since x^a ~ Beta(1, b)."""
-    alpha, beta = _checked(a=a, b=b).values()
+    alpha, beta = checked(a=a, b=b).values()
     return np.exp(_log_moment(1 / alpha, beta))[()]
 
 
 def variance(a: ArrayLike, b: ArrayLike) -> Any:
     """The variance b B(1 + 2/a, b) − (b B(1 + 1/a, b))², to a few ulp of the squared mean."""
-    alpha, beta = _checked(a=a, b=b).values()
+    alpha, beta = checked(a=a, b=b).values()
     log_first, log_second = _log_moment(1 / alpha, beta), _log_moment(2 / alpha, beta)
     return (np.exp(log_second) * -np.expm1(2 * log_first - log_second))[()]
 
 
 def cdf(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
     """The probability of [0, x], 1 − (1 − x^a)^b."""
-    value, alpha, beta = _checked(x=x, a=a, b=b).values()
+    value, alpha, beta = checked(x=x, a=a, b=b).values()
     with np.errstate(divide="ignore"):
         return (-np.expm1(beta * _log1mexp(alpha * np.log(value))))[()]
 
 
 def icdf(probability: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
     """The x with cdf(x) = probability: (1 − (1 − probability)^(1/b))^(1/a)."""
-    p, alpha, beta = _checked(noise=probability, a=a, b=b).values()
+    p, alpha, beta = checked(noise=probability, a=a, b=b).values()
     with np.errstate(divide="ignore"):
         return _inverse(np.log1p(-p), alpha, beta)[()]
 
 
 def sample(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
     """The point v = (1 − u^(1/b))^(1/a) of uniform noise u (xu/48): the quantile at 1 − u, uniform too."""
-    u, alpha, beta = _checked(noise=noise, a=a, b=b).values()
+    u, alpha, beta = checked(noise=noise, a=a, b=b).values()
     with np.errstate(divide="ignore"):
         return _inverse(np.log(u), alpha, beta)[()]
 
@@ -159,7 +159,7 @@ def sample_grad(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]
     With m = log(u)/b and w = 1 − e^m, v = w^(1/a): dv/dm = −(v/a) e^m/w, so that
     dv/du = dv/dm/(ub), dv/da = −v log(w)/a², dv/db = −dv/dm·m/b. At u = 0 and u = 1 the last two are 0.
     """
-    named = _checked(noise=noise, a=a, b=b)
+    named = checked(noise=noise, a=a, b=b)
     u, alpha, beta = np.broadcast_arrays(*named.values())
     m = np.log(u) / beta
     log_w = _log1mexp(m)
@@ -184,11 +184,3 @@ def _inverse(log_survival: FloatArray, a: FloatArray, b: FloatArray) -> FloatArr
 def _log_moment(power: FloatArray, b: FloatArray) -> FloatArray:
     """log E (x^a)^power = log b B(1 + power, b)."""
     return np.log(b) + special.betaln(1 + power, b)
-
-
-def _checked(**named: ArrayLike) -> dict[str, FloatArray]:
-    arrays = dict(zip(named, check.floats(**named), strict=True))
-    check.positive(a=arrays["a"], b=arrays["b"])
-    check.unit_interval(**{name: array for name, array in arrays.items() if name in ("x", "noise")})
-    check.broadcast(**arrays)
-    return arrays

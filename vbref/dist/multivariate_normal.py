@@ -54,7 +54,7 @@ def log_prob_grad(x: ArrayLike, mean: ArrayLike, cov: ArrayLike) -> tuple[Any, .
     """Derivatives of `log_prob` by x, mean, cov: with s = Σ⁻¹(x − μ), (−s, s, ½(ssᵀ − Σ⁻¹))."""
     tril = cholesky(_beside(cov, x, mean))
     s = _score(*_checked(x, mean, tril))
-    inverse = _inverse(tril)
+    inverse = inverse_from_tril(tril)
     d_cov = (_outer(s, s) - inverse) * s.dtype.type(0.5)
     return -s, s, d_cov
 
@@ -83,7 +83,7 @@ def entropy(mean: ArrayLike, cov: ArrayLike) -> Any:
 def entropy_grad(mean: ArrayLike, cov: ArrayLike) -> tuple[Any, ...]:
     """Derivatives of `entropy`: 0 by mean, ½Σ⁻¹ by cov."""
     mu, tril = _parameters(mean, cov)
-    d_cov = _inverse(tril) * mu.dtype.type(0.5)
+    d_cov = inverse_from_tril(tril) * mu.dtype.type(0.5)
     return np.zeros_like(mu), np.broadcast_to(d_cov, (*mu.shape, mu.shape[-1])).copy()
 
 
@@ -158,7 +158,8 @@ def _score(x: FloatArray, mu: FloatArray, tril: FloatArray) -> FloatArray:
     return _whiten(_whiten(x - mu, tril), _t(tril))
 
 
-def _inverse(tril: FloatArray) -> FloatArray:
+def inverse_from_tril(tril: FloatArray) -> FloatArray:
+    """(LLᵀ)⁻¹, symmetric to the bit."""
     inverse = np.linalg.inv(tril)
     return _t(inverse) @ inverse
 
