@@ -19,7 +19,7 @@ from vbref.numerics.special import (
 
 @scalar
 def scaled_mean_kl(a_q, a_p, d_a, b_q, b_p, d_b):
-    """a_p (w − 1 − log w), where w = (a_q/b_q) / (a_p/b_p) is a ratio of gamma means; d_a, d_b are p less q."""
+    """a_p (w − 1 − log w), where w = (a_q/b_q)/(a_p/b_p) is a ratio of means; d_a, d_b are p less q."""
     t = (a_q / a_p) * (d_b / b_q) - d_a / a_p  # w − 1
     if abs(t) < type(t)(0.5):
         return a_p * log1p_deficit(t)
@@ -32,8 +32,9 @@ def gamma_kl(a_q, b_q, a_p, b_p):
     """a_p (w − 1 − log w) + D(a_q → a_p), with w the ratio of the means and D the Bregman divergence of
     g(a) = log Γ(a) − a log a + a.
 
-    Two terms ≥ 0. The usual form (a_q − a_p) ψ(a_q) − log Γ(a_q) + log Γ(a_p) + a_p log(b_q/b_p)
-    + a_q (b_p/b_q − 1) becomes this one when a log a − a is taken out of log Γ and joins the logarithms of rates.
+    Two terms ≥ 0. The usual form (a_q − a_p) ψ(a_q) − log Γ(a_q) + log Γ(a_p) + a_p log(b_q/b_p) + a_q
+    (b_p/b_q − 1) becomes this one when a log a − a is taken out of log Γ and joins the logarithms of
+    rates.
     """
     d_a = a_p - a_q
     return scaled_mean_kl(a_q, a_p, d_a, b_q, b_p, b_p - b_q) + stirling_bregman(a_q, a_p, d_a)
@@ -66,8 +67,9 @@ def gamma(
 ) -> Any:
     """KL(Gamma(concentration_q, rate_q) ‖ Gamma(concentration_p, rate_p)) of each element, in nats.
 
-    (a_q − a_p) ψ(a_q) − log Γ(a_q) + log Γ(a_p) + a_p log(b_q/b_p) + a_q (b_p/b_q − 1), the Bregman divergence
-    of the log normaliser, computed without its cancellations: 0 at equality and relatively accurate beside it.
+    (a_q − a_p) ψ(a_q) − log Γ(a_q) + log Γ(a_p) + a_p log(b_q/b_p) + a_q (b_p/b_q − 1), the Bregman
+    divergence of the log normaliser, computed without its cancellations: 0 at equality and relatively
+    accurate beside it.
 
     All arguments > 0, and broadcast; returns their common shape. Raises ValueError for anything else.
     """
@@ -79,7 +81,8 @@ def gamma_grad(
 ) -> tuple[Any, ...]:
     """Derivatives of `gamma` by its four arguments, each in the common shape.
 
-    (b_p/b_q − 1 − (a_p − a_q) ψ′(a_q), a_p/b_q − a_q b_p/b_q², ψ(a_p) − ψ(a_q) − log(b_p/b_q), a_q/b_q − a_p/b_p).
+    (b_p/b_q − 1 − (a_p − a_q) ψ′(a_q), a_p/b_q − a_q b_p/b_q², ψ(a_p) − ψ(a_q) − log(b_p/b_q), a_q/b_q −
+    a_p/b_p).
     """
     return elementwise_grad(_gamma_grad_loop, **_checked(concentration_q, rate_q, concentration_p, rate_p))
 

@@ -1,6 +1,6 @@
-"""Numba's options, the special functions Numba lacks, stable elementary functions, counter-based random numbers.
+"""Numba's options, special functions that Numba lacks, stable elementary functions, random numbers by counter.
 
-The names here take arrays and check them. Kernels call the scalars of `special`, `stable` and `random` instead.
+The names here take arrays and check them. Kernels call the scalars of `special`, `stable`, `random` instead.
 """
 
 from vbref.numerics.arrays import (

@@ -95,7 +95,8 @@ def log_sigmoid(x: ArrayLike) -> Any:
 def logsumexp(x: ArrayLike, axis: int | tuple[int, ...] | None = None) -> Any:
     """log Σ eˣ over `axis` (all axes by default): m + log Σ e^(x − m) with m the largest.
 
-    −inf stands for an addend of zero; all −inf gives −inf. Raises ValueError for NaN, +inf, and an empty axis.
+    −inf stands for an addend of zero; all −inf gives −inf. Raises ValueError for NaN, +inf, and an empty
+    axis.
     """
     array = _log_weights(x)
     largest = _amax(array, axis)

@@ -1,7 +1,7 @@
 """Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw 2011).
 
-Each draw is a function of (seed, index) and of nothing else, so that neither the number of threads nor the target
-changes it. Words of 32 bits travel in uint64 lanes, where a product of two of them fits.
+Each draw is a function of (seed, index) and of nothing else, so that neither the number of threads nor
+the target changes it. Words of 32 bits travel in uint64 lanes, where a product of two of them fits.
 """
 
 import math
@@ -25,7 +25,7 @@ _TAU_32, _TAU_64 = np.float32(2 * math.pi), np.float64(2 * math.pi)
 
 @scalar
 def philox(c0, c1, c2, c3, k0, k1):
-    """The four words of Philox 4x32-10 for counter (c0, c1, c2, c3) and key (k0, k1), all uint64 below 2³²."""
+    """The four words of Philox 4x32-10 at counter (c0, c1, c2, c3), key (k0, k1), all uint64 below 2³²."""
     for _ in range(10):
         p0 = _MULTIPLIER_0 * c0
         p1 = _MULTIPLIER_1 * c2
@@ -37,7 +37,7 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 @scalar
 def words(seed, block):
-    """The four 32-bit words of a block; seed and block are uint64, split into key and low half of the counter."""
+    """The four 32-bit words of a block; seed is the key, block the low half of the counter, both uint64."""
     none = np.uint64(0)
     return philox(block & _MASK, block >> _WORD, none, none, seed & _MASK, seed >> _WORD)
 
@@ -124,16 +124,21 @@ def _normals_64_loop(seed, start, out):
         _put(out, normals_64(seed, np.uint64(block)), np.int64(block) * 2 - start)
 
 
-def uniforms(seed: int, index_start: int, shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> FloatArray:
+def uniforms(
+    seed: int, index_start: int, shape: int | tuple[int, ...], dtype: DTypeLike = np.float64
+) -> FloatArray:
     """Draws number index_start, index_start + 1, … of the stream `seed`, uniform on the open interval (0, 1).
 
-    `seed` is in [0, 2⁶⁴), `index_start` ≥ 0, `dtype` float32 or float64 (two streams of their own). Element i of the
-    result, in C order, is a function of (seed, index_start + i) alone. Raises ValueError for anything else.
+    `seed` is in [0, 2⁶⁴), `index_start` ≥ 0, `dtype` float32 or float64 (two streams of their own).
+    Element i of the result, in C order, is a function of (seed, index_start + i) alone. Raises
+    ValueError for anything else.
     """
     return _filled(_uniforms_32_loop, _uniforms_64_loop, seed, index_start, shape, dtype)
 
 
-def normals(seed: int, index_start: int, shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> FloatArray:
+def normals(
+    seed: int, index_start: int, shape: int | tuple[int, ...], dtype: DTypeLike = np.float64
+) -> FloatArray:
     """Draws number index_start, index_start + 1, … of the stream `seed`, standard normal by Box and Muller.
 
     Arguments as for `uniforms`. The largest magnitude is √(−2 log 2⁻²⁴) = 5.8 in float32, 8.6 in float64.
@@ -141,7 +146,9 @@ def normals(seed: int, index_start: int, shape: int | tuple[int, ...], dtype: DT
     return _filled(_normals_32_loop, _normals_64_loop, seed, index_start, shape, dtype)
 
 
-def _filled(loop_32: Any, loop_64: Any, seed: int, index_start: int, shape: Any, dtype: DTypeLike) -> FloatArray:
+def _filled(
+    loop_32: Any, loop_64: Any, seed: int, index_start: int, shape: Any, dtype: DTypeLike
+) -> FloatArray:
     if np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype must be float32 or float64, was {np.dtype(dtype)}")
     _whole("seed", seed, 64)
