@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
-from vbref.numerics.jit import loop, scalar
+from vbref.numerics.jit import loop
+from vbref.numerics.stable import logaddexp
 
 _COMPLETE_BY_DEFAULT = 10
 _COMPLETE_AT_MOST = 20
@@ -143,13 +144,6 @@ def _curve_loop(design: str, samples: int) -> Any:
     return _complete_loop if design == "complete" else _cyclic_loop
 
 
-@scalar
-def _log_add_exp(a, b):
-    """log(eᵃ + eᵇ) with the larger taken out, so that exp cannot overflow; −∞ stands for zero."""
-    low, high = (a, b) if a < b else (b, a)
-    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
-
-
 @loop
 def _cyclic_loop(columns, curve):
     samples = columns.shape[1]
@@ -158,7 +152,7 @@ def _cyclic_loop(columns, curve):
         for size in range(1, samples + 1):
             curve[n, size - 1] = window.mean() - math.log(size)
             for k in range(samples):
-                window[k] = _log_add_exp(window[k], columns[n, (k + size) % samples])
+                window[k] = logaddexp(window[k], columns[n, (k + size) % samples])
 
 
 @loop
@@ -174,7 +168,7 @@ def _complete_loop(columns, curve):
         for k in range(samples):
             for rest in range(1 << k):
                 mask = rest + (1 << k)
-                total[mask] = _log_add_exp(total[rest], columns[n, k])
+                total[mask] = logaddexp(total[rest], columns[n, k])
                 members[mask] = members[rest] + 1
                 curve[n, members[mask] - 1] += total[mask]
                 subsets[members[mask] - 1] += 1
