@@ -6,12 +6,27 @@ Rooms are loaded when first touched, so that `import vbref` costs little and com
 import importlib
 from typing import Any
 
+# At once, not when touched: importing the submodule later would bind the module over the function of its name.
+from vbref.fit import fit
+
 __version__ = "0.1.0"
 
-_ROOMS = ("numerics", "dist", "kl", "bounds", "gradients", "nn", "data", "models", "evaluate", "plot", "audit")
+_ROOMS = (
+    "numerics",
+    "dist",
+    "kl",
+    "bounds",
+    "gradients",
+    "nn",
+    "data",
+    "models",
+    "evaluate",
+    "plot",
+    "audit",
+)
 _DATA = ("load_digits", "load_faithful")
 
-__all__ = [*_ROOMS, *_DATA, "fit"]
+__all__ = [*_ROOMS, *_DATA, "fit"]  # noqa: F822  (what is not bound yet is found by __getattr__)
 
 
 def __getattr__(name: str) -> Any:

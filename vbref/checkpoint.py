@@ -1,0 +1,64 @@
+"""Arrays and a JSON record in one .npz, written whole or not at all, read without unpickling anything."""
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+_RECORD = "record.json"
+
+
+def save(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], record: Any = None) -> None:
+    """Write arrays, and a record of plain values, to `path`: the old file stays, or the new one is whole.
+
+    The new file is written beside the old, flushed to the disk, and renamed over it.
+    """
+    everything: dict[str, Any] = {_RECORD: np.array(json.dumps(record, default=_plain)), **arrays}
+    with atomic(path) as file:
+        np.savez(file, **everything)
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Arrays, Any]:
+    """Return what `save` wrote: (arrays, record). An .npz from elsewhere has the record None.
+
+    Raises OSError where the file cannot be opened, ValueError, naming it, where it is broken.
+    """
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive}
+        return arrays, json.loads(str(arrays.pop(_RECORD, "null")))
+    except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path}: no readable .npz: {error}") from None
+
+
+def as_json(value: Any) -> Any:
+    """`value` as it comes back from a record: tuples as lists, arrays as lists of numbers."""
+    return json.loads(json.dumps(value, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"a record must hold plain values, has {type(value).__name__}")
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """`with atomic(path) as file:` gives a binary file that becomes `path` only when all went well."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

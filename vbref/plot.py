@@ -1,0 +1,189 @@
+"""Pictures of a model: what it reconstructs, what it dreams, where it puts the data, how good it is.
+
+Each function returns a matplotlib `Figure` that belongs to nobody: no pyplot, no global state, safe in
+threads.
+"""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vbref.checkpoint import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Image = NDArray[Any]
+_INK, _MUTED, _BLUE, _ORANGE = "#222222", "#777777", "#1f5fa8", "#d1601f"
+
+
+def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
+    """Write the figure as PNG, whole or not at all."""
+    with atomic(path) as file:
+        figure.savefig(file, format="png", dpi=160)
+
+
+def reconstructions(originals: NDArray[Any], decoded: NDArray[Any], *, pairs_a_row: int = 8) -> "Figure":
+    """Each original (N, D) beside the decoder's mean (N, D) at the mean of its posterior."""
+    pairs = [_beside(x, y) for x, y in zip(_images(originals), _images(decoded), strict=True)]
+    figure, axes = _figure(7.2, 0.62 + 7.2 * _ratio(pairs, pairs_a_row))
+    _show_tiles(axes, _tiled(pairs, pairs_a_row))
+    axes.set_title("originals (left) beside reconstructions (right)", fontsize=10, color=_INK)
+    return figure
+
+
+def samples(means: NDArray[Any], *, a_row: int = 12) -> "Figure":
+    """The decoder's mean (N, D) at draws from the prior."""
+    images = [_framed(image) for image in _images(means)]
+    figure, axes = _figure(7.2, 0.62 + 7.2 * _ratio(images, a_row))
+    _show_tiles(axes, _tiled(images, a_row))
+    axes.set_title("the decoder's mean at draws from the prior", fontsize=10, color=_INK)
+    return figure
+
+
+def latent_plane(codes: NDArray[Any], labels: NDArray[Any] | None = None) -> "Figure":
+    """Posterior means (N, latent) in the plane, or in that of their first two principal axes, by label."""
+    points, names = _plane(codes)
+    figure, axes = _figure(6.4, 5.6)
+    if labels is None:
+        axes.scatter(points[:, 0], points[:, 1], s=7, color=_BLUE, alpha=0.6, linewidths=0)
+    else:
+        _scatter_by_label(axes, points, labels)
+    _dress(axes, names[0], names[1], "where the posterior puts the data")
+    axes.set_aspect("equal", adjustable="datalim")
+    return figure
+
+
+def bounds(ks: Sequence[int], means: Sequence[float], standard_errors: Sequence[float]) -> "Figure":
+    """The bound per datum against K, with a standard error over the data on either side."""
+    figure, axes = _figure(6.4, 4.2)
+    axes.errorbar(
+        ks, means, yerr=standard_errors, color=_BLUE, marker="o", markersize=5, capsize=4, linewidth=1.4
+    )
+    for k, mean in zip(ks, means, strict=True):
+        axes.annotate(
+            f"{mean:.2f}", (k, mean), xytext=(7, -13), textcoords="offset points", fontsize=8.5, color=_INK
+        )
+    axes.set_xscale("log")
+    axes.set_xticks(list(ks), [str(k) for k in ks])
+    axes.minorticks_off()
+    axes.set_xlim(min(ks) / 1.5, max(ks) * 2.2)
+    _dress(
+        axes,
+        "K, samples in the bound (1 is the ELBO)",
+        "nats per datum",
+        "held-out IWAE-K, ± one standard error",
+    )
+    return figure
+
+
+def history(history: Mapping[str, Sequence[float]]) -> "Figure":
+    """The bounds of each epoch."""
+    figure, axes = _figure(6.4, 4.2)
+    colours = [_BLUE, _ORANGE, "#3a8a4d", "#8a5aa8"]
+    named = [(name, values) for name, values in history.items() if name != "seconds"]
+    for (name, values), colour in zip(named, colours, strict=False):
+        epochs = np.arange(1, len(values) + 1)
+        axes.plot(epochs, values, color=colour, linewidth=1.6, label=name, marker="o" * (len(values) == 1))
+    low, high = _without_the_start([values for _, values in named])
+    axes.set_ylim(low, high)
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    _dress(axes, "epoch", "nats per datum", "the bound while training")
+    return figure
+
+
+def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError("pictures need matplotlib: pip install 'vbref[app]'") from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _dress(axes: "Axes", x: str, y: str, title: str) -> None:
+    axes.set_title(title, fontsize=11, color=_INK)
+    axes.set_xlabel(x, color=_INK)
+    axes.set_ylabel(y, color=_INK)
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=_MUTED, labelsize=9)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#bbbbbb")
+
+
+def _images(rows: NDArray[Any]) -> NDArray[Any]:
+    """(N, D) as N squares, or as N strips where D is no square."""
+    side = math.isqrt(rows.shape[1])
+    return rows.reshape(len(rows), side, side) if side * side == rows.shape[1] else rows[:, None]
+
+
+def _framed(image: Image) -> Image:
+    return np.pad(image, max(1, image.shape[1] // 14), constant_values=np.nan)
+
+
+def _beside(left: Image, right: Image) -> Image:
+    thin = np.full((left.shape[0], max(1, left.shape[1] // 14)), np.nan)
+    return _framed(np.concatenate([left, thin, right], axis=1))
+
+
+def _ratio(tiles: Sequence[Image], a_row: int) -> float:
+    height, width = tiles[0].shape
+    return math.ceil(len(tiles) / a_row) * height / (a_row * width)
+
+
+def _tiled(tiles: Sequence[Image], a_row: int) -> Image:
+    blank = np.full_like(tiles[0], np.nan)
+    padded = [*tiles, *[blank] * (-len(tiles) % a_row)]
+    return np.block([padded[start : start + a_row] for start in range(0, len(padded), a_row)])
+
+
+def _show_tiles(axes: "Axes", tiled: Image) -> None:
+    axes.imshow(tiled, cmap="gray_r", interpolation="nearest")
+    axes.set_axis_off()
+
+
+def _plane(codes: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, str]]:
+    if codes.shape[1] == 1:
+        return np.column_stack([codes[:, 0], np.zeros(len(codes))]), ("z₁", "")
+    if codes.shape[1] == 2:
+        return codes, ("z₁", "z₂")
+    centred = codes - codes.mean(axis=0)
+    _, s, axes = np.linalg.svd(centred, full_matrices=False)
+    share = 100 * s**2 / (s**2).sum()
+    first, second = (f"principal axis {i + 1} of E[z | x] ({share[i]:.0f} % of its variance)" for i in (0, 1))
+    return centred @ axes[:2].T, (first, second)
+
+
+def _scatter_by_label(axes: "Axes", points: NDArray[Any], labels: NDArray[Any]) -> None:
+    from matplotlib import colormaps
+
+    names = np.unique(labels)
+    colours = colormaps["tab10" if len(names) <= 10 else "viridis"]
+    for i, name in enumerate(names):
+        colour = colours(i if len(names) <= 10 else i / (len(names) - 1))
+        x, y = points[labels == name].T
+        axes.scatter(x, y, s=9, color=colour, alpha=0.75, linewidths=0, label=str(name))
+    if len(names) <= 20:
+        axes.legend(
+            title="label",
+            frameon=False,
+            fontsize=9,
+            markerscale=2,
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+        )
+
+
+def _without_the_start(series: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Limits that show the later nine tenths: the first steps are far below the part that matters."""
+    later = np.concatenate([np.asarray(values)[len(values) // 10 :] for values in series])
+    margin = 0.06 * float(np.ptp(later)) + 1e-6 * abs(float(later[-1])) + 1e-12
+    return float(later.min()) - margin, float(later.max()) + margin
