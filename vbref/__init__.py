@@ -6,7 +6,7 @@ Rooms are loaded when first touched, so that `import vbref` costs little and com
 import importlib
 from typing import Any
 
-# At once, not when touched: importing the submodule later would bind the module over the function of its name.
+# At once: a submodule imported later would bind itself over the function of the same name.
 from vbref.fit import fit
 
 __version__ = "0.1.0"
@@ -26,7 +26,7 @@ _ROOMS = (
 )
 _DATA = ("load_digits", "load_faithful")
 
-__all__ = [*_ROOMS, *_DATA, "fit"]  # noqa: F822  (what is not bound yet is found by __getattr__)
+__all__ = [*_ROOMS, *_DATA, "fit"]
 
 
 def __getattr__(name: str) -> Any:
