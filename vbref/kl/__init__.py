@@ -6,6 +6,7 @@ broadcast shape.
 """
 
 from vbref.kl.discrete import bernoulli, bernoulli_grad, categorical, categorical_grad
+from vbref.kl.multivariate_normal import multivariate_normal, multivariate_normal_grad
 from vbref.kl.normal import (
     diag_normal,
     diag_normal_grad,
@@ -22,6 +23,8 @@ __all__ = [
     "categorical_grad",
     "diag_normal",
     "diag_normal_grad",
+    "multivariate_normal",
+    "multivariate_normal_grad",
     "normal",
     "normal_grad",
     "standard_normal",

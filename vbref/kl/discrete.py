@@ -109,8 +109,9 @@ def bernoulli(probs_q: ArrayLike, probs_p: ArrayLike) -> Any:
 def bernoulli_grad(probs_q: ArrayLike, probs_p: ArrayLike) -> tuple[Any, ...]:
     """Derivatives of `bernoulli` by probs_q, probs_p: (logit q − logit p, (p − q)/(p(1 − p))).
 
-    At 0 and 1 they are one-sided, from inside, and infinite where the value leaves its finite range: the first
-    is ∓inf at q = 0, 1 and 0 < p < 1, and ±inf at p = 0, 1; the second is 1/(1 − p) at q = 0 and −1/p at q = 1.
+    At 0 and 1 they are one-sided, from inside, and infinite where the value leaves its finite range: the
+    first is ∓inf at q = 0, 1 and 0 < p < 1, and ±inf at p = 0, 1; the second is 1/(1 − p) at q = 0 and −1/p
+    at q = 1.
     """
     return elementwise_grad(_bernoulli_grad_loop, **_unit_interval(probs_q, probs_p))
 
@@ -119,8 +120,8 @@ def categorical(probs_q: ArrayLike, probs_p: ArrayLike) -> Any:
     """KL(Categorical(probs_q) ‖ Categorical(probs_p)), in nats, the categories on the last axis.
 
     Σ_i q_i log(q_i/p_i) with 0 log 0 = 0; +inf where some q_i > 0 = p_i. What is computed is Σ_i k(q_i, p_i),
-    the KL of the two as measures: it differs by Σp − Σq, zero but for the rounding of the inputs, and is never
-    negative.
+    the KL of the two as measures: it differs by Σp − Σq, zero but for the rounding of the inputs, and is
+    never negative.
 
     probs (..., C), which broadcast; returns (...). Raises ValueError unless both are >= 0 and sum to one, to
     rounding, and for NaN, mixed dtypes, shapes that clash.
@@ -132,8 +133,8 @@ def categorical_grad(probs_q: ArrayLike, probs_p: ArrayLike) -> tuple[Any, ...]:
     """Derivatives of Σ_i k(q_i, p_i) by probs_q, probs_p, each (..., C): (log(q_i/p_i), 1 − q_i/p_i).
 
     Those of Σ_i q_i log(q_i/p_i) differ by the constants 1 and −1, which no change that keeps the sums can
-    see. At zero, the first is −inf where q_i = 0 < p_i and +inf where p_i = 0; the second is 1 where q_i = 0 and
-    −inf where q_i > 0 = p_i.
+    see. At zero, the first is −inf where q_i = 0 < p_i and +inf where p_i = 0; the second is 1 where q_i = 0
+    and −inf where q_i > 0 = p_i.
     """
     return elementwise_grad(_term_grad_loop, **_simplex(probs_q, probs_p))
 
