@@ -33,4 +33,10 @@ def elementwise_grad(loop: Callable[..., None], **named: FloatArray) -> tuple[An
 
 
 def _flat(named: dict[str, FloatArray], shape: tuple[int, ...]) -> list[FloatArray]:
-    return [np.ascontiguousarray(np.broadcast_to(array, shape)).reshape(-1) for array in named.values()]
+    return [_read_only(np.ascontiguousarray(np.broadcast_to(a, shape)).reshape(-1)) for a in named.values()]
+
+
+def _read_only(view: FloatArray) -> FloatArray:
+    """`broadcast_to` is read-only where it need not copy; Numba compiles a loop for each mix of the two kinds."""
+    view.flags.writeable = False
+    return view
