@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.inexact[Any]]
+from vbref.numerics import check
+
+Array = NDArray[Any]  # of floats, or of complex numbers where a complex step checks a gradient
 
 
 def _check(**named: Array) -> None:
@@ -27,11 +29,6 @@ def _check(**named: Array) -> None:
         raise ValueError(f"arguments must share one dtype: {found}")
 
 
-def _check_shape(name: str, array: Array, expected: tuple[int, ...]) -> None:
-    if array.shape != expected:
-        raise ValueError(f"{name} must have shape {expected}, has {array.shape}")
-
-
 def affine(x: Array, weight: Array, bias: Array) -> tuple[Array, tuple[Array, Array]]:
     """Return y = x W + b and what `affine_backward` needs.
 
@@ -41,7 +38,7 @@ def affine(x: Array, weight: Array, bias: Array) -> tuple[Array, tuple[Array, Ar
     _check(x=x, weight=weight, bias=bias)
     if weight.ndim != 2 or weight.shape[:1] != x.shape[-1:]:
         raise ValueError(f"weight must have shape (fan_in, fan_out), has {weight.shape}; x has {x.shape}")
-    _check_shape("bias", bias, weight.shape[1:])
+    check.shape("bias", bias, weight.shape[1:])
     y = _rows(x) @ weight + bias
     return y.reshape(*x.shape[:-1], weight.shape[1]), (x, weight)
 
@@ -129,8 +126,8 @@ def layer_norm(x: Array, gain: Array, bias: Array, epsilon: float = 1e-5) -> tup
     the shapes or dtypes do not fit, or epsilon is not positive.
     """
     _check(x=x, gain=gain, bias=bias)
-    _check_shape("gain", gain, x.shape[-1:])
-    _check_shape("bias", bias, x.shape[-1:])
+    check.shape("gain", gain, x.shape[-1:])
+    check.shape("bias", bias, x.shape[-1:])
     if not epsilon > 0:
         raise ValueError(f"epsilon must be > 0, was {epsilon}")
     centred = x - x.mean(axis=-1, keepdims=True)
