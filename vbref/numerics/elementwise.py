@@ -21,10 +21,10 @@ def elementwise(loop: Callable[..., None], **named: FloatArray) -> Any:
 
 
 def elementwise_grad(loop: Callable[..., None], **named: FloatArray) -> tuple[Any, ...]:
-    """Return one array an argument, filled by `loop(*flat_arguments, out)` with `out` of shape (arguments, n).
+    """Return one array an argument, filled by `loop(*flat_arguments, out)`, `out` of shape (arguments, n).
 
-    Each has the broadcast shape: entry i is the derivative of the i-th value by its own copy of the argument. Where
-    an argument was broadcast, the sum over those axes is the caller's.
+    Each has the broadcast shape: entry i is the derivative of the i-th value by its own copy of the argument.
+    Where an argument was broadcast, the sum over those axes is the caller's.
     """
     shape = check.broadcast(**named)
     out = np.empty((len(named), *shape), next(iter(named.values())).dtype)
@@ -37,6 +37,6 @@ def _flat(named: dict[str, FloatArray], shape: tuple[int, ...]) -> list[FloatArr
 
 
 def _read_only(view: FloatArray) -> FloatArray:
-    """`broadcast_to` is read-only where it need not copy; Numba compiles a loop for each mix of the two kinds."""
+    """`broadcast_to` is read-only where it need not copy; Numba would compile for each mix of the two."""
     view.flags.writeable = False
     return view
