@@ -23,7 +23,9 @@ def main() -> int:
         return 2
     if arguments.child:
         return _child(arguments.cases[0], arguments.cores[0], arguments.rounds)
-    rows = [_run(name, cores, arguments.rounds) for name in arguments.cases or CASES for cores in arguments.cores]
+    rows = [
+        _run(name, cores, arguments.rounds) for name in arguments.cases or CASES for cores in arguments.cores
+    ]
     done = [row for row in rows if row]
     if arguments.json:
         with open(arguments.json, "w") as file:
@@ -34,7 +36,9 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)} (default: all)")
-    parser.add_argument("--cores", type=_cores, default=[1, 2], help="core counts, comma separated (default 1,2)")
+    parser.add_argument(
+        "--cores", type=_cores, default=[1, 2], help="core counts, comma separated (default 1,2)"
+    )
     parser.add_argument("--rounds", type=int, default=9, help="interleaved timed rounds (default 9)")
     parser.add_argument("--json", metavar="FILE", help="also write the rows here")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
@@ -51,7 +55,17 @@ def _cores(text: str) -> list[int]:
 
 def _run(name: str, cores: int, rounds: int) -> dict | None:
     environment = os.environ | {variable: str(cores) for variable in _THREADS}
-    command = [sys.executable, "-m", "benchmarks", name, "--cores", str(cores), "--rounds", str(rounds), "--child"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        name,
+        "--cores",
+        str(cores),
+        "--rounds",
+        str(rounds),
+        "--child",
+    ]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         print(f"{name} on {cores} core(s): failed, see above", file=sys.stderr)

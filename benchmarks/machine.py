@@ -15,7 +15,9 @@ def blas() -> str:
         return f"unknown (pinned to {pinned})" if pinned else "unknown"
     import numpy  # noqa: F401  (threadpoolctl sees libraries that are loaded)
 
-    kernels = sorted({f"{p['internal_api']} {p.get('architecture', '?')}" for p in threadpoolctl.threadpool_info()})
+    kernels = sorted(
+        {f"{p['internal_api']} {p.get('architecture', '?')}" for p in threadpoolctl.threadpool_info()}
+    )
     return ", ".join(kernels) + (" (pinned by OPENBLAS_CORETYPE)" if pinned else "")
 
 
