@@ -1,5 +1,6 @@
 """LinearGaussian against the dense joint normal, scikit-learn, quadrature, differences and Bayes' rule."""
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -185,14 +186,33 @@ def test_float32_stays(noise):
     assert {a.dtype for a in arrays} == {np.dtype(np.float32)}
 
 
-@pytest.mark.parametrize("log_var", [-12.0, 600.0])
-def test_extreme_noise_keeps_the_dense_value(log_var):
-    model, params, _, _ = setting("isotropic", 2, 2)
-    params = params | {"log_var": np.array(log_var)}
-    x = params["mean"][None] + 1.0
-    C = params["weight"].T @ params["weight"] + np.exp(log_var) * np.eye(2)
-    dense = multivariate_normal(params["mean"], C).logpdf(x)
-    np.testing.assert_allclose(model.log_evidence(params, x), dense, rtol=1e-9)
+EXTREMES = [(shape, at) for shape in [(2, 2), (2, 3), (3, 1)] for at in (-600.0, -30.0, 30.0, 600.0)]
+# With data_dim > latent_dim, noise far below the rounding of x leaves no digit of the residual to compare.
+EXTREMES.remove(((3, 1), -600.0))
+
+
+@pytest.mark.parametrize("noise", ["isotropic", "diagonal"])
+@pytest.mark.parametrize(("shape", "log_var"), EXTREMES)
+def test_extreme_noise_against_exact_digits(noise, shape, log_var):
+    """r is in W's span, where v → 0 has a limit, and the dense covariance has lost it in any float."""
+    model, _, _, rng = setting(noise, *shape)
+    weight = rng.integers(-4, 5, shape[::-1]).astype(float)
+    r = rng.integers(1, 4, shape[1]) @ weight
+    full = {"weight": weight, "mean": np.zeros(shape[0])}
+    full["log_var"] = np.full(model.shapes()["log_var"], log_var)
+    with mpmath.workdps(600):
+        W, row = mpmath.matrix(weight.tolist()), mpmath.matrix([r.tolist()])
+        C = W.T * W + mpmath.exp(log_var) * mpmath.eye(shape[0])
+        exact = -(row * C**-1 * row.T)[0] / 2 - mpmath.log(mpmath.det(2 * mpmath.pi * C)) / 2
+    assert model.log_evidence(full, r[None])[0] == pytest.approx(float(exact), rel=1e-12)
+
+
+@pytest.mark.parametrize("log_var", [-1e4, 1e4])
+def test_noise_beyond_the_dtype_is_named(log_var):
+    params = PARAMS | {"log_var": np.array(log_var)}
+    for call in (MODEL.log_evidence, MODEL.posterior, MODEL.objective_and_grad):
+        with pytest.raises(ValueError, match="params must stay within"):
+            call(params, X)
 
 
 X, MODEL = np.zeros((2, 3)), LinearGaussian(3, 1)

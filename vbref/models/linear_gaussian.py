@@ -7,10 +7,10 @@ and S for the posterior's mean and covariance.
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import cho_solve
 
 from vbref.models import door
 from vbref.models.door import Array, Params, Shapes
@@ -58,51 +58,48 @@ class LinearGaussian:
         door.size(n=n, k=k)
         return rng.standard_normal((k, n, self.latent_dim)).astype(self.dtype)
 
+    @door.overflow_named()
     def posterior(self, params: Mapping[str, Array], x: Array) -> Gaussian:
         """p(z|x) = N(m, S): m (N, latent_dim), and S (latent_dim, latent_dim), which every row shares.
 
         Completing the square in log p(x, z): S⁻¹ = I + W v⁻¹ Wᵀ and m = r v⁻¹ Wᵀ S.
         """
         checked, x = self._door(params, x)
-        m, precision_factor = _posterior(checked, x)
-        return m, cho_solve((precision_factor, True), np.eye(self.latent_dim, dtype=m.dtype))
+        spectrum = _Spectrum.of(checked)
+        return (x - checked["mean"]) @ spectrum.gain().T, spectrum.posterior_cov()
 
+    @door.overflow_named()
     def log_evidence(self, params: Mapping[str, Array], x: Array) -> Array:
-        """log p(x) of each row (N,), in nats, by solves of latent_dim × latent_dim alone.
-
-        x ~ N(mean, C), C = diag(v) + WᵀW. log|C| = Σ log v + log|S⁻¹| (determinant lemma), and Woodbury's
-        form of r C⁻¹ rᵀ equals min over z of ‖(r − z W)/√v‖² + ‖z‖², attained at m: a sum of squares, so
-        nothing cancels.
-        """
+        """log p(x) of each row (N,), in nats: that of N(mean, C), C = diag(v) + WᵀW, never formed."""
         checked, x = self._door(params, x)
-        return _log_evidence(checked, x)
+        return _Spectrum.of(checked).log_prob(x - checked["mean"])
 
     def objective(self, params: Mapping[str, Array], x: Array, noise: Array | None = None) -> float:
         """The exact log evidence summed over the batch: a bound without a gap. `noise` is not used."""
         return float(self.log_evidence(params, x).sum(dtype=np.float64))
 
+    @door.overflow_named()
     def objective_and_grad(
         self, params: Mapping[str, Array], x: Array, noise: Array | None = None
     ) -> tuple[float, Params]:
         """The objective and its gradient, by Fisher's identity ∇ log p(x) = E_{z|x}[∇ log p(x, z)].
 
-        With e = r − m W, the residual at the posterior's mean, E[r − z W] = e, E[zᵀ(r − z W)] = mᵀe − S W and
-        E[(r − z W)²] = e² + diag(Wᵀ S W).
+        With a = r C⁻¹, which is (r − m W)/v, and the gain G = S W/v: E[(r − z W)/v] = a,
+        E[zᵀ(r − z W)/v] = mᵀa − G and E[(r − z W)²/v] = v a² + diag(WᵀG).
         """
         checked, x = self._door(params, x)
-        value = float(_log_evidence(checked, x).sum(dtype=np.float64))
-        W, v = checked["weight"], np.exp(checked["log_var"])
-        m, precision_factor = _posterior(checked, x)
-        e = x - checked["mean"] - m @ W
-        SW = cho_solve((precision_factor, True), W)
-        n = x.dtype.type(len(x))
-        d_log_var = (((e * e).sum(axis=0) + n * (W * SW).sum(axis=0)) / v - n) / 2
-        return value, {
-            "weight": (m.T @ e - n * SW) / v,
-            "mean": e.sum(axis=0) / v,
-            "log_var": d_log_var.sum(keepdims=True)[0] if v.ndim == 0 else d_log_var,
+        spectrum, n = _Spectrum.of(checked), x.dtype.type(len(x))
+        r, G = x - checked["mean"], spectrum.gain()
+        a = spectrum.solve(r)
+        scaled = a * spectrum.scale
+        d_log_var = ((scaled * scaled).sum(axis=0) + n * (checked["weight"] * G).sum(axis=0) - n) / 2
+        return float(spectrum.log_prob(r).sum(dtype=np.float64)), {
+            "weight": (r @ G.T).T @ a - n * G,
+            "mean": a.sum(axis=0),
+            "log_var": np.asarray(d_log_var.sum()) if self.noise == "isotropic" else d_log_var,
         }
 
+    @door.overflow_named()
     def elbo(self, params: Mapping[str, Array], x: Array, q_mean: Array, q_cov: Array) -> Array:
         """The ELBO of q(z|x) = N(q_mean, q_cov) for each row (N,), in nats, without sampling (xu/8).
 
@@ -116,6 +113,7 @@ class LinearGaussian:
         log_lik = _log_likelihood(checked, x, q_mean) - (noisy * noisy).sum(axis=(-2, -1)) / 2
         return log_lik - _kl_to_standard(q_mean, factor)
 
+    @door.overflow_named()
     def log_weights(
         self,
         params: Mapping[str, Array],
@@ -137,6 +135,7 @@ class LinearGaussian:
         log_prior_ratio = ((noise * noise).sum(axis=-1) - (z * z).sum(axis=-1)) / 2 + _half_log_det(factor)
         return _log_likelihood(checked, x, z) + log_prior_ratio
 
+    @door.overflow_named()
     def sample(
         self, params: Mapping[str, Array], noise: Array, observation_noise: Array | None = None
     ) -> Array:
@@ -177,6 +176,7 @@ class LinearGaussian:
         weight = np.sqrt(np.maximum(kept - v, 0))[:, None] * u[: self.latent_dim]
         return {"weight": weight, "mean": mean, "log_var": np.log(np.asarray(v))}
 
+    @door.overflow_named()
     def fit_em(self, x: Array, params: Mapping[str, Array], *, iterations: int = 100) -> Params:
         """`iterations` steps of EM from `params`, each of which raises the evidence (Rubin and Thayer 1982).
 
@@ -193,9 +193,8 @@ class LinearGaussian:
         return checked
 
     def _em_step(self, params: Params, x: Array) -> Params:
-        m, precision_factor = _posterior(params, x)
-        S = cho_solve((precision_factor, True), np.eye(self.latent_dim, dtype=x.dtype))
-        r = x - params["mean"]
+        spectrum, r = _Spectrum.of(params), x - params["mean"]
+        m, S = r @ spectrum.gain().T, spectrum.posterior_cov()
         W = np.linalg.solve(m.T @ m + x.dtype.type(len(x)) * S, m.T @ r)
         v = (r * (r - m @ W)).mean(axis=0)
         v = np.asarray(v.mean()) if self.noise == "isotropic" else v
@@ -218,18 +217,58 @@ class LinearGaussian:
             raise ValueError("q_cov must be positive definite, is not") from None
 
 
-def _posterior(params: Params, x: Array) -> Gaussian:
-    """m, and the lower Cholesky factor of the precision S⁻¹ = I + A Aᵀ with A = W/√v."""
-    scale = np.exp(params["log_var"] / 2)
-    A = params["weight"] / scale
-    factor = np.linalg.cholesky(np.eye(len(A), dtype=A.dtype) + A @ A.T)
-    m = cho_solve((factor, True), A @ ((x - params["mean"]) / scale).T).T
-    return np.ascontiguousarray(m), factor
+@dataclass(frozen=True)
+class _Spectrum:
+    """What x has to say of z: the singular values s of A = W/√v = U diag(s) V, and h = √(1 + s²).
 
+    In the basis V, C/√v√v is 1 + s² along V and 1 across it, so that each form below is a sum over s without
+    a difference of large terms, also where v → 0 or latent_dim >= data_dim. U is (latent_dim, rank), V (rank,
+    data_dim), rank the smaller of the two; r are rows x − mean.
+    """
 
-def _log_evidence(params: Params, x: Array) -> Array:
-    m, precision_factor = _posterior(params, x)
-    return _log_likelihood(params, x, m) - (m * m).sum(axis=-1) / 2 - _half_log_det(precision_factor)
+    scale: Array
+    U: Array
+    s: Array
+    V: Array
+
+    @classmethod
+    def of(cls, params: Params) -> "_Spectrum":
+        scale = np.broadcast_to(np.exp(params["log_var"] / 2), params["mean"].shape)
+        return cls(scale, *np.linalg.svd(params["weight"] / scale, full_matrices=False))
+
+    @property
+    def h(self) -> Array:
+        return np.hypot(self.s.dtype.type(1), self.s)
+
+    def log_prob(self, r: Array) -> Array:
+        """log N(r; 0, C): r C⁻¹ rᵀ = ‖across‖² + Σ (along/h)², log|C| = 2 Σ log scale + 2 Σ log h."""
+        along, across = self._split(r)
+        square = (across * across).sum(axis=-1) + ((along / self.h) ** 2).sum(axis=-1)
+        log_det = np.log(self.scale).sum() + np.log(self.h).sum()
+        return -square / 2 - log_det - r.dtype.type(len(self.scale) * _LOG_2PI / 2)
+
+    def solve(self, r: Array) -> Array:
+        """r C⁻¹."""
+        along, across = self._split(r)
+        return (across + (along / self.h / self.h) @ self.V) / self.scale
+
+    def gain(self) -> Array:
+        """S W/v = U diag(s/h²) V/√v, (latent_dim, data_dim): the posterior's mean is r Gᵀ."""
+        return (self.U * (self.s / self.h / self.h)) @ self.V / self.scale
+
+    def posterior_cov(self) -> Array:
+        """S = (I + A Aᵀ)⁻¹: 1/h² along the columns of U, 1 across them where latent_dim > data_dim."""
+        scaled = self.U / self.h
+        across = (
+            np.eye(len(self.U), dtype=self.U.dtype) - self.U @ self.U.T if len(self.U) > len(self.s) else 0
+        )
+        return scaled @ scaled.T + across
+
+    def _split(self, r: Array) -> Gaussian:
+        """r/√v along V, as coordinates, and the rest of it, which is 0 where V spans the data space."""
+        t = r / self.scale
+        along = t @ self.V.T
+        return along, t - along @ self.V if len(self.V) < t.shape[-1] else np.zeros_like(t)
 
 
 def _log_likelihood(params: Params, x: Array, z: Array) -> Array:

@@ -137,6 +137,7 @@ class VAE:
         door.size(n=n, k=k)
         return rng.standard_normal((k, n, self.latent_dim)).astype(self.dtype)
 
+    @door.overflow_named()
     def objective(self, params: Mapping[str, Array], x: Array, noise: Array, *, index: Any = None) -> float:
         """The bound's estimate summed over the batch, in nats, to be maximised.
 
@@ -144,34 +145,36 @@ class VAE:
         many, wrong shapes, mixed dtypes, x that is empty, not finite or beyond the likelihood's support, K =
         0, and parameters at which the dtype overflows.
         """
-        with door.overflow_named():
-            return self._value(self._run(params, x, noise, index))
+        return self._value(self._run(params, x, noise, index))
 
+    @door.overflow_named()
     def objective_and_grad(
         self, params: Mapping[str, Array], x: Array, noise: Array, *, index: Any = None
     ) -> tuple[float, Params]:
         """The objective, and its gradient by each parameter, estimated as the model's `gradient` says."""
-        with door.overflow_named():
-            run = self._run(params, x, noise, index)
-            grads = self._grads_split_one(run) if self.analytic_kl else self._grads_weighted(run)
-            return self._value(run), {name: grads[name] for name in self.shapes()}
+        run = self._run(params, x, noise, index)
+        grads = self._grads_split_one(run) if self.analytic_kl else self._grads_weighted(run)
+        return self._value(run), {name: grads[name] for name in self.shapes()}
 
+    @door.overflow_named()
     def log_weights(self, params: Mapping[str, Array], x: Array, noise: Array, *, index: Any = None) -> Array:
         """log w = log p(x | z) + log p(z) − log q(z | x), (K, N), whatever the objective."""
-        with door.overflow_named():
-            return self._log_w(self._run(params, x, noise, index))[0]
+        return self._log_w(self._run(params, x, noise, index))[0]
 
+    @door.overflow_named()
     def encode(self, params: Mapping[str, Array], x: Array, *, index: Any = None) -> tuple[Array, Array]:
         """loc (N, D) of q(z | x), with its scale (N, D) or, for "full", its Cholesky factor (N, D, D)."""
         params, (x,) = door.together(params, self.shapes(), x=x)
         door.batch(x, self.data_dim)
         return self.posterior.parameters(self.inference.forward(params, x, index)[0])
 
+    @door.overflow_named()
     def decode(self, params: Mapping[str, Array], z: Array) -> Array:
         """E[x | z], (…, data_dim) for z (…, latent_dim)."""
         params, (z,) = door.together(params, self.shapes(), z=z)
         return self.likelihood.mean(params, self.decoder.apply(params, z))
 
+    @door.overflow_named()
     def sample(
         self,
         params: Mapping[str, Array],
