@@ -1,1 +1,1 @@
-"""Check that vbref and its peers compute the same number, then time them in the same run: `python -m benchmarks`."""
+"""`python -m benchmarks`: check that vbref and its peers compute the same number, then time them together."""
