@@ -42,7 +42,10 @@ def split_kl(a_q, a_p, d_a, b_q, b_p, d_b):
     if a_q + a_p < b_q + b_p:
         a_q, a_p, d_a, b_q, b_p, d_b = b_q, b_p, d_b, a_q, a_p, d_a
     s_q, s_p, d_s = a_q + b_q, a_p + b_p, d_a + d_b
-    means = scaled_mean_kl(a_q, a_p, d_a, s_q, s_p, d_s) + scaled_mean_kl(b_q, b_p, d_b, s_q, s_p, d_s)
+    growth, log_growth = d_s / s_q, log_ratio(s_q, s_p, d_s)
+    means = scaled_mean_kl(a_q, a_p, d_a, growth, log_growth) + scaled_mean_kl(
+        b_q, b_p, d_b, growth, log_growth
+    )
     return means + stirling_bregman(b_q, b_p, d_b) + _sum_drop(a_q, a_p, d_a, b_q, b_p, d_b)
 
 
@@ -63,16 +66,21 @@ def _sum_drop(a_q, a_p, d_a, b_q, b_p, d_b):
     total = type(a_q)(0)
     for k in range(len(_NODES)):
         v = type(a_q)(_NODES[k])
-        slope = _joining_slope(a_q + v * b_q, a_p + v * b_p, d_a + v * d_b, b_q, d_b)
+        slope = _joining_slope(a_q + v * b_q, a_p + v * b_p, d_a + v * d_b, b_q, b_p, d_b)
         total += type(a_q)(_WEIGHTS[k]) * slope
     return -total
 
 
 @scalar
-def _joining_slope(x, y, d, b, d_b):
-    """The derivative by v of D(x + v b → y + v (b + d_b)) at v = 0: d_b (g′(y) − g′(x)) + b D_{g′}(x → y)."""
+def _joining_slope(x, y, d, b_q, b_p, d_b):
+    """The derivative by v of D(x + v b_q → y + v b_p) at v = 0: b_p (g′(y) − g′(x)) − b_q d g″(x).
+
+    Near equality, the same as d_b (g′(y) − g′(x)) + b_q D_{g′}(x → y).
+    """
     difference = digamma_difference(x, y, d) - log_ratio(x, y, d)
-    return d_b * difference + b * (digamma_bregman(x, y, d) + log_bregman(x, y, d))
+    if abs(d) > type(x)(0.5) * x:
+        return b_p * difference - b_q * (d * (trigamma(x) - type(x)(1) / x))
+    return d_b * difference + b_q * (digamma_bregman(x, y, d) + log_bregman(x, y, d))
 
 
 @scalar
@@ -89,7 +97,7 @@ def beta_kl_grad(a_q, b_q, a_p, b_p):
 
 @scalar
 def dirichlet_kl(q, p):
-    """Stick by stick: x_1 ~ Beta(q_1, Σ_{i>1} q_i), and the rest's shares are Dirichlet, independent of it."""
+    """Stick by stick: x_1 ~ Beta(q_1, Σ_{i>1} q_i), and the rest's shares, independent, are Dirichlet."""
     last = len(q) - 1
     tail_q, tail_p, d_tail = q[last], p[last], p[last] - q[last]
     total = type(tail_q)(0)

@@ -1,5 +1,6 @@
 """KL divergence between gamma distributions."""
 
+import math
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -18,13 +19,16 @@ from vbref.numerics.special import (
 
 
 @scalar
-def scaled_mean_kl(a_q, a_p, d_a, b_q, b_p, d_b):
-    """a_p (w − 1 − log w), where w = (a_q/b_q)/(a_p/b_p) is a ratio of means; d_a, d_b are p less q."""
-    t = (a_q / a_p) * (d_b / b_q) - d_a / a_p  # w − 1
-    if abs(t) < type(t)(0.5):
-        return a_p * log1p_deficit(t)
-    log_w = log_ratio(b_q, b_p, d_b) - log_ratio(a_q, a_p, d_a)
-    return a_q * (b_p / b_q) - a_p - a_p * log_w
+def scaled_mean_kl(a_q, a_p, d_a, growth, log_growth):
+    """a_p (w − 1 − log w), where w = a_q (1 + growth)/a_p, d_a = a_p − a_q and log_growth = log(1 + growth).
+
+    For gammas growth is b_p/b_q − 1, and w the ratio of the means.
+    """
+    half = type(growth)(0.5)
+    log_w = log_growth - log_ratio(a_q, a_p, d_a)
+    near = abs(growth) < half and abs(d_a) < half * a_q
+    t = (a_q * growth - d_a) / a_p if near else math.expm1(log_w)  # w − 1
+    return a_p * (log1p_deficit(t) if abs(t) < half else t - log_w)
 
 
 @scalar
@@ -36,18 +40,21 @@ def gamma_kl(a_q, b_q, a_p, b_p):
     (b_p/b_q − 1) becomes this one when a log a − a is taken out of log Γ and joins the logarithms of
     rates.
     """
-    d_a = a_p - a_q
-    return scaled_mean_kl(a_q, a_p, d_a, b_q, b_p, b_p - b_q) + stirling_bregman(a_q, a_p, d_a)
+    d_a, d_b = a_p - a_q, b_p - b_q
+    return scaled_mean_kl(a_q, a_p, d_a, d_b / b_q, log_ratio(b_q, b_p, d_b)) + stirling_bregman(
+        a_q, a_p, d_a
+    )
 
 
 @scalar
 def gamma_kl_grad(a_q, b_q, a_p, b_p):
     """The derivatives that `gamma_grad` names, from differences that do not cancel."""
-    d_a = a_p - a_q
-    d_b = b_p - b_q
-    excess = a_q * (d_b / b_q) - d_a  # a_p (w − 1)
+    d_a, d_b = a_p - a_q, b_p - b_q
+    growth = d_b / b_q
+    near = abs(growth) < type(growth)(0.5)
+    excess = a_q * growth - d_a if near else a_q * (b_p / b_q) - a_p  # a_p (w − 1)
     by_a_p = digamma_difference(a_q, a_p, d_a) - log_ratio(b_q, b_p, d_b)
-    return d_b / b_q - d_a * trigamma(a_q), -excess / b_q, by_a_p, excess / b_p
+    return growth - d_a * trigamma(a_q), -excess / b_q, by_a_p, excess / b_p
 
 
 @loop

@@ -1,4 +1,4 @@
-"""Numba's options, special functions that Numba lacks, stable elementary functions, random numbers by counter.
+"""Numba's options, special functions that Numba lacks, stable functions, random numbers by counter.
 
 The names here take arrays and check them. Kernels call the scalars of `special`, `stable`, `random` instead.
 """

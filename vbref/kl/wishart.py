@@ -1,0 +1,173 @@
+"""KL divergence between Wishart distributions, as a sum of terms that do not cancel.
+
+With M = V_p⁻¹V_q, x = ν_q/2, y = ν_p/2, Γ_D(x) = π^(D(D−1)/4) Π_j Γ(x − h_j) and h_j = 0, ½, … (D−1)/2,
+
+    KL = x (tr M − D) − y log|M| + Σ_j D_{log Γ}(x − h_j → y − h_j),    D_A(x → y) = A(y) − A(x) −
+    A′(x)(y − x),
+
+as for any exponential family. Let λ_k be such that log|M| = Σ_k log λ_k and tr M = Σ_k λ_k + off with
+off ≥ 0: eigenvalues, or squared diagonal entries of L_p⁻¹L_q with the squares below the diagonal for
+`off`. Then
+
+    x (λ − 1) − y log λ = y (w − 1 − log w) − D_{x log x}(x → y),    w = λx/y,
+
+so that D_{x log x}(x → y) leaves D_{log Γ}, to which D_g with g(x) = log Γ(x) − x log x + x remains, and
+
+    D_{x log x}(x − h → y − h) − D_{x log x}(x → y) = h D_{−log}(x − h → y − h) − y D_{−log}((x − h) y →
+    x (y − h)).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vbref.dist.multivariate_normal import cholesky, inverse_from_tril
+from vbref.kl.gamma import scaled_mean_kl
+from vbref.numerics import check
+from vbref.numerics.check import FloatArray
+from vbref.numerics.elementwise import elementwise
+from vbref.numerics.jit import loop, scalar
+from vbref.numerics.special import digamma_difference, log_bregman, stirling_bregman, trigamma
+
+# |L_p⁻¹(V_q − V_p)L_p⁻ᵀ|_F² below which λ − 1 is taken from the eigenvalues of that matrix.
+_NEAR = 0.25
+
+
+@scalar
+def scale_kl(nu_q, nu_p, excess, log_ratio):
+    """y (w − 1 − log w) with w = λx/y and λ = 1 + excess."""
+    half = type(nu_q)(0.5)
+    return scaled_mean_kl(half * nu_q, half * nu_p, half * (nu_p - nu_q), excess, log_ratio)
+
+
+@scalar
+def shape_kl(nu_q, nu_p, row):
+    """D_{log Γ}(x − h → y − h) − D_{x log x}(x → y) with h = row/2."""
+    half = type(nu_q)(0.5)
+    h = half * row
+    x, y, d = half * nu_q, half * nu_p, half * (nu_p - nu_q)
+    x_h, y_h = half * (nu_q - row), half * (nu_p - row)
+    powers = h * log_bregman(x_h, y_h, d) - y * log_bregman(x_h * y, x * y_h, h * d)
+    return powers + stirling_bregman(x_h, y_h, d)
+
+
+@scalar
+def shape_slope_q(nu_q, nu_p, row):
+    """−½(y − x) ψ′(x − h)."""
+    half = type(nu_q)(0.5)
+    return -half * half * (nu_p - nu_q) * trigamma(half * (nu_q - row))
+
+
+@scalar
+def shape_slope_p(nu_q, nu_p, row):
+    """½[ψ(y − h) − ψ(x − h)]."""
+    half = type(nu_q)(0.5)
+    return half * digamma_difference(half * (nu_q - row), half * (nu_p - row), half * (nu_p - nu_q))
+
+
+@loop
+def _kl_loop(nu_q, nu_p, row, excess, log_ratio, out):
+    for i in range(out.shape[0]):
+        out[i] = scale_kl(nu_q[i], nu_p[i], excess[i], log_ratio[i]) + shape_kl(nu_q[i], nu_p[i], row[i])
+
+
+@loop
+def _slope_q_loop(nu_q, nu_p, row, out):
+    for i in range(out.shape[0]):
+        out[i] = shape_slope_q(nu_q[i], nu_p[i], row[i])
+
+
+@loop
+def _slope_p_loop(nu_q, nu_p, row, out):
+    for i in range(out.shape[0]):
+        out[i] = shape_slope_p(nu_q[i], nu_p[i], row[i])
+
+
+def wishart(df_q: ArrayLike, scale_q: ArrayLike, df_p: ArrayLike, scale_p: ArrayLike) -> Any:
+    """KL(W(df_q, scale_q) ‖ W(df_p, scale_p)), in nats, batched; W(ν, V) has mean νV.
+
+    ½ν_q (tr V_p⁻¹V_q − D) − ½ν_p log|V_p⁻¹V_q| + log Γ_D(½ν_p) − log Γ_D(½ν_q) − ½(ν_p − ν_q) ψ_D(½ν_q).
+
+    df (...) > D − 1, scale (..., D, D) symmetric positive definite, leading axes broadcast; returns the
+    leading shape. Relative accuracy is that of a triangular solve; equal arguments give 0. Raises
+    ValueError otherwise.
+    """
+    nu_q, v_q, nu_p, v_p = _checked(df_q, scale_q, df_p, scale_p)
+    excess, log_ratio, off = _scale_ratio(v_q, v_p)
+    rows = _per_row(_kl_loop, nu_q, nu_p, v_q, excess=excess, log_ratio=log_ratio)
+    return (rows + nu_q / 2 * off)[()]
+
+
+def wishart_grad(df_q: ArrayLike, scale_q: ArrayLike, df_p: ArrayLike, scale_p: ArrayLike) -> tuple[Any, ...]:
+    """Derivatives of `wishart` by df_q, scale_q, df_p, scale_p, in the broadcast leading shape.
+
+    With E = V_q − V_p and δ = ν_p − ν_q: ½(tr V_p⁻¹V_q − D) − ¼δ Σ_j ψ′(½ν_q − h_j), ½ν_q V_p⁻¹EV_q⁻¹ −
+    ½δ V_q⁻¹, ½ Σ_j [ψ(½ν_p − h_j) − ψ(½ν_q − h_j)] − ½ log|V_p⁻¹V_q|, ½δ V_p⁻¹ − ½ν_q V_p⁻¹EV_p⁻¹. Those
+    by a matrix are the symmetric G with dKL = Σ_ij G_ij dV_ij for every symmetric dV.
+    """
+    nu_q, v_q, nu_p, v_p = _checked(df_q, scale_q, df_p, scale_p)
+    excess, log_ratio, off = _scale_ratio(v_q, v_p)
+    d_nu_q = _per_row(_slope_q_loop, nu_q, nu_p, v_q) + (excess.sum(axis=-1) + off) / 2
+    d_nu_p = _per_row(_slope_p_loop, nu_q, nu_p, v_q) - log_ratio.sum(axis=-1) / 2
+    x, d = nu_q[..., None, None] / 2, (nu_p - nu_q)[..., None, None] / 2
+    inverse_q, inverse_p = (inverse_from_tril(np.linalg.cholesky(v)) for v in (v_q, v_p))
+    step = inverse_p @ (v_q - v_p)
+    d_v_q = _symmetrised(x * step @ inverse_q - d * inverse_q)
+    d_v_p = _symmetrised(d * inverse_p - x * step @ inverse_p)
+    return d_nu_q[()], d_v_q, d_nu_p[()], d_v_p
+
+
+def _scale_ratio(v_q: FloatArray, v_p: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """λ − 1 and log λ, (..., D), and `off`, (...), of the head of this file: eigenvalues near equality."""
+    tril_q, tril_p = np.linalg.cholesky(v_q), np.linalg.cholesky(v_p)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not near
+        whitened = np.linalg.solve(tril_p, _t(np.linalg.solve(tril_p, v_q - v_p)))
+        near = np.square(whitened).sum(axis=(-2, -1), keepdims=True) < _NEAR
+    small = np.linalg.eigvalsh(np.where(near, whitened, v_q.dtype.type(0)))
+    excess, log_ratio, off = _triangular_ratio(tril_q, tril_p)
+    excess, log_ratio = np.where(near[..., 0], (small, np.log1p(small)), (excess, log_ratio))
+    return excess, log_ratio, np.where(near[..., 0, 0], v_q.dtype.type(0), off)
+
+
+def _triangular_ratio(tril_q: FloatArray, tril_p: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The same from the entries of L_p⁻¹L_q, whose diagonal is the ratio of the diagonals."""
+    below = np.tril(np.linalg.solve(tril_p, tril_q), -1)
+    q, p = (np.diagonal(tril, axis1=-2, axis2=-1) for tril in (tril_q, tril_p))
+    excess = (q - p) / p * ((q + p) / p)
+    return excess, 2 * (np.log(q) - np.log(p)), np.square(below).sum(axis=(-2, -1))
+
+
+def _per_row(
+    loop: Any, nu_q: FloatArray, nu_p: FloatArray, v_q: FloatArray, **more: FloatArray
+) -> FloatArray:
+    """The sum over j = 0, … D − 1 of what `loop` makes of ν_q, ν_p, j and `more`."""
+    rows = np.arange(v_q.shape[-1], dtype=v_q.dtype)
+    return elementwise(loop, nu_q=nu_q[..., None], nu_p=nu_p[..., None], row=rows, **more).sum(axis=-1)
+
+
+def _t(matrix: FloatArray) -> FloatArray:
+    return np.swapaxes(matrix, -1, -2)
+
+
+def _symmetrised(matrix: FloatArray) -> FloatArray:
+    return (matrix + _t(matrix)) / 2
+
+
+def _checked(
+    df_q: ArrayLike, scale_q: ArrayLike, df_p: ArrayLike, scale_p: ArrayLike
+) -> tuple[FloatArray, ...]:
+    """The arguments as arrays of one leading shape."""
+    nu_q, v_q, nu_p, v_p = check.floats(df_q=df_q, scale_q=scale_q, df_p=df_p, scale_p=scale_p)
+    cholesky(v_q, "scale_q")
+    cholesky(v_p, "scale_p")
+    d = v_q.shape[-1]
+    if v_p.shape[-1] != d:
+        raise ValueError(f"scale_p must have shape (..., {d}, {d}) as scale_q has, has {v_p.shape}")
+    for name, nu in (("df_q", nu_q), ("df_p", nu_p)):
+        if not (nu > d - 1).all():
+            raise ValueError(f"{name} must be > D - 1 = {d - 1}, has {nu.min()}")
+    lead = check.broadcast(df_q=nu_q, scale_q=v_q[..., 0, 0], df_p=nu_p, scale_p=v_p[..., 0, 0])
+    tails = ((), (d, d), (), (d, d))
+    pairs = zip((nu_q, v_q, nu_p, v_p), tails, strict=True)
+    return tuple(np.broadcast_to(array, lead + tail) for array, tail in pairs)
