@@ -82,7 +82,7 @@ def bounds(ks: Sequence[int], means: Sequence[float], standard_errors: Sequence[
     return figure
 
 
-def history(history: Mapping[str, Sequence[float]]) -> "Figure":
+def history(history: Mapping[str, Any]) -> "Figure":
     """The bounds of each epoch."""
     figure, axes = _figure(6.4, 4.2)
     colours = [_BLUE, _ORANGE, "#3a8a4d", "#8a5aa8"]
@@ -182,7 +182,7 @@ def _scatter_by_label(axes: "Axes", points: NDArray[Any], labels: NDArray[Any]) 
         )
 
 
-def _without_the_start(series: Sequence[Sequence[float]]) -> tuple[float, float]:
+def _without_the_start(series: Sequence[Any]) -> tuple[float, float]:
     """Limits that show the later nine tenths: the first steps are far below the part that matters."""
     later = np.concatenate([np.asarray(values)[len(values) // 10 :] for values in series])
     margin = 0.06 * float(np.ptp(later)) + 1e-6 * abs(float(later[-1])) + 1e-12

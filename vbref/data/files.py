@@ -90,4 +90,5 @@ def _checked(path: Path, data: Dataset) -> Dataset:
 
 
 _BUILT_IN = {"digits": load_digits, "faithful": lambda: Dataset(load_faithful())}
+NAMES = tuple(_BUILT_IN)
 _READERS = {".npz": _load_npz, ".npy": _load_npy}

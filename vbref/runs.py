@@ -1,0 +1,231 @@
+"""A training run as a folder: what `vbref train` writes and `vbref evaluate` reads again.
+
+config.json     every setting, so that the folder and the data are enough to repeat it
+checkpoint.npz  where training stands, to resume it
+params.npz      the parameters it ended with, by name
+history.json    the bounds of each epoch
+bounds.json     held-out IWAE-K with standard errors
+*.png           pictures
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import vbref
+from vbref import checkpoint, data, evaluate
+from vbref.fit import History, Params, Report, fit
+
+Config = dict[str, Any]
+Bounds = list[dict[str, float]]
+
+# Samples K of the bound, and how many independent ones are averaged: the same effort for each but the last.
+KS = {1: 100, 5: 20, 50: 2, 500: 1}
+_STEPS = 5000
+_MOST_HELD_OUT = 1000
+# Streams of random numbers. The split and the binary test images are those of every run, whatever its seed.
+_SPLIT, _TRAIN, _TEST, _BOUNDS, _PICTURES = range(5)
+
+DEFAULTS: Config = {
+    "data": "digits",
+    "epochs": None,
+    "batch_size": 100,
+    "learning_rate": 2e-3,
+    "k": None,
+    "latent": 8,
+    "hidden": [128, 128],
+    "activation": "tanh",
+    "likelihood": "bernoulli",
+    "scale": None,
+    "sigma": None,
+    "prior": "standard",
+    "posterior": "diagonal",
+    "objective": "elbo",
+    "gradient": "pathwise",
+    "binarise": None,
+    "test_size": None,
+    "patience": None,
+    "seed": 0,
+    "dtype": "float32",
+}
+
+
+def _vae(config: Config, data_dim: int) -> Any:
+    from vbref.models import VAE
+
+    names = ("activation", "likelihood", "prior", "posterior", "objective", "gradient", "dtype")
+    options = {name: config[name] for name in names}
+    options |= {name: config[name] for name in ("scale", "sigma") if config[name] is not None}
+    if config["gradient"] == "sticking-the-landing":
+        options["kl"] = "sampled"
+    return VAE(data_dim, config["latent"], tuple(config["hidden"]), **options)
+
+
+# One entry a system: from a configuration and the width of the data to a model.
+SYSTEMS: dict[str, Callable[[Config, int], Any]] = {"vae": _vae}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A configuration with nothing left open, and what it says in arrays: rows to train on, rows held out."""
+
+    config: Config
+    model: Any
+    prepare: data.Prepare
+    train: data.Rows
+    validation: data.Rows | None
+    test: NDArray[Any]
+    test_labels: NDArray[Any] | None
+
+
+def task(system: str, given: Config) -> Task:
+    """Complete the settings given by the defaults and by what the data ask for, and load the data.
+
+    Raises OSError for data that cannot be opened; ValueError, naming it, for a setting or data that will
+    not do.
+    """
+    if system not in SYSTEMS:
+        raise ValueError(f"no model {system!r}; known: {', '.join(SYSTEMS)}")
+    config: Config = {"vbref": vbref.__version__, "system": system} | DEFAULTS | given
+    source = data.load(config["data"])
+    _complete(config, source.x)
+    prepare = data.Prepare(config["maximum"], config["binarise"], config["dtype"])
+    kept, held = data.split(len(source.x), config["test_size"], _rng(0, _SPLIT))
+    test = prepare(source.x[held], _rng(0, _TEST))
+    validation = None
+    if config["patience"] is not None:
+        inner, outer = data.split(len(kept), max(1, len(kept) // 10), _rng(1, _SPLIT))
+        validation, kept = data.Rows(source.x, kept[outer]), kept[inner]
+    model = SYSTEMS[system](config, source.x.shape[1])
+    labels = None if source.y is None else source.y[held]
+    return Task(config, model, prepare, data.Rows(source.x, kept), validation, test, labels)
+
+
+def _complete(config: Config, x: NDArray[Any]) -> None:
+    bernoulli = config["likelihood"] == "bernoulli"
+    n = len(x)
+    data_says = {
+        "test_size": min(n // 6, _MOST_HELD_OUT),
+        "binarise": "dynamic" if bernoulli else "none",
+        "scale": None if bernoulli else "learned",
+        "k": 5 if config["objective"] == "iwae" else 1,
+        "epochs": max(1, -(-_STEPS * config["batch_size"] // n)),
+    }
+    config |= {name: value for name, value in data_says.items() if config[name] is None}
+    config |= {"maximum": _maximum(config["data"], x), "fingerprint": _fingerprint(x)}
+    if bernoulli and (x.min() < 0 or x.max() > config["maximum"]):
+        raise ValueError(
+            f"{config['data']}: a Bernoulli likelihood needs whole numbers >= 0 or values in [0, 1], "
+            f"has {x.min()} to {x.max()}; try --likelihood gaussian"
+        )
+
+
+def _maximum(source: str, x: NDArray[Any]) -> float:
+    """What pixels are divided by: 16 for the digits, the largest value of other integers, 1 for floats."""
+    if source == "digits":
+        return 16.0
+    return max(1.0, float(x.max())) if x.dtype.kind in "bui" else 1.0
+
+
+def _fingerprint(x: NDArray[Any]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(x).data).hexdigest()[:16]
+
+
+def _rng(seed: int, stream: int) -> np.random.Generator:
+    return np.random.default_rng([seed, stream])
+
+
+def train(
+    task: Task, folder: Path, *, resume: bool, progress: bool, on_epoch: Report
+) -> tuple[Params, History]:
+    """Train into `folder`, leaving configuration, checkpoint, parameters and history there."""
+    config = task.config
+    write_json(folder / "config.json", config)
+    params, history = fit(
+        task.model,
+        task.train,
+        epochs=config["epochs"],
+        batch_size=config["batch_size"],
+        learning_rate=config["learning_rate"],
+        k=config["k"],
+        rng=_rng(config["seed"], _TRAIN),
+        prepare=task.prepare,
+        validation=task.validation,
+        patience=config["patience"],
+        checkpoint=folder / "checkpoint.npz",
+        checkpoint_every=max(1, config["epochs"] // 20),
+        resume=resume,
+        progress=progress,
+        on_epoch=on_epoch,
+    )
+    checkpoint.save(folder / "params.npz", params)
+    write_json(folder / "history.json", {name: list(values) for name, values in history.items()})
+    return params, history
+
+
+def bounds(task: Task, params: Params) -> Bounds:
+    """IWAE-K of the held-out rows for each K; the same numbers whenever it is asked."""
+    rows = []
+    for k, repeats in KS.items():
+        rng = _rng(task.config["seed"], _BOUNDS)
+        found = evaluate.iwae(task.model, params, task.test, rng, k, repeats=repeats)
+        errors = {"standard_error": found.standard_error, "monte_carlo_error": found.monte_carlo_error}
+        rows.append({"k": k, "mean": found.mean} | errors)
+    return rows
+
+
+def pictures(task: Task, params: Params, history: History, found: Bounds, folder: Path) -> None:
+    """Write the five pictures. Raises ImportError where matplotlib is missing."""
+    from vbref import plot
+
+    model, test = task.model, task.test
+    codes = model.encode(params, test)[0]
+    noise = model.draw_noise(_rng(task.config["seed"], _PICTURES), 96)[0]
+    ks, means, errors = zip(*((row["k"], row["mean"], row["standard_error"]) for row in found), strict=True)
+    figures = {
+        "reconstructions": plot.reconstructions(test[:48], model.decode(params, codes[:48])),
+        "samples": plot.samples(model.sample(params, noise)),
+        "latent": plot.latent_plane(codes, task.test_labels),
+        "bounds": plot.bounds(ks, means, errors),
+        "history": plot.history(history),
+    }
+    for name, figure in figures.items():
+        plot.save(figure, folder / f"{name}.png")
+
+
+def load(folder: Path) -> tuple[Task, Params]:
+    """The task and parameters of a finished run; OSError or ValueError where one of them is not whole."""
+    config = read_json(folder / "config.json")
+    arrays, _ = checkpoint.load(folder / "params.npz")
+    return again(folder, config), arrays
+
+
+def again(folder: Path, config: Any) -> Task:
+    """The task of a run from its configuration, on the same data: ValueError where the data are others."""
+    if not isinstance(config, dict) or not config.keys() >= {*DEFAULTS, "system", "fingerprint"}:
+        raise ValueError(f"{folder / 'config.json'}: no configuration of a run")
+    found = task(config["system"], config)
+    if found.config["fingerprint"] != config["fingerprint"]:
+        raise ValueError(f"{config['data']}: not the data that {folder} was trained on")
+    return found
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    with checkpoint.atomic(path) as file:
+        file.write((json.dumps(checkpoint.as_json(value), indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; ValueError names it where it is broken."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: no readable JSON: {error}") from None
