@@ -28,10 +28,10 @@ LOG_W = np.log(PRIOR * LIKELIHOOD / Q)
 EVIDENCE = PRIOR @ LIKELIHOOD
 
 
-def every_tuple(k):
+def every_tuple(k, q=Q):
     """(K, 3^K) states, (3^K,) probabilities."""
     states = np.array(list(itertools.product(range(3), repeat=k))).T
-    return states, Q[states].prod(axis=0)
+    return states, q[states].prod(axis=0)
 
 
 def exact_iwae(k):

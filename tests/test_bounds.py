@@ -19,6 +19,7 @@ from bound_oracles import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.special import logsumexp
 
 from vbref import bounds
@@ -37,6 +38,19 @@ def test_expected_iwae_starts_at_the_elbo_and_grows_to_the_evidence():
     assert curve[0] == pytest.approx(Q @ LOG_W, rel=1e-15)
     assert np.all(np.diff(curve) > 0)
     assert curve[-1] < np.log(EVIDENCE)
+
+
+@given(arrays(np.float64, 3, elements=st.floats(-9, 9)), arrays(np.float64, 3, elements=st.floats(-60, 60)))
+def test_any_finite_model_has_unbiased_evidence_and_growing_bounds(logits, log_joint):
+    log_q = logits - logsumexp(logits)
+    expected = []
+    for k in range(1, 5):
+        states, probability = every_tuple(k, np.exp(log_q))
+        estimate = bounds.iwae((log_joint - log_q)[states])
+        assert logsumexp(estimate, b=probability) == pytest.approx(logsumexp(log_joint), abs=1e-12)
+        expected.append(probability @ estimate)
+    assert expected[0] == pytest.approx(np.exp(log_q) @ (log_joint - log_q), abs=1e-12)
+    assert np.all(np.diff([*expected, logsumexp(log_joint)]) >= -1e-12)
 
 
 @pytest.mark.parametrize("k", [1, 3])

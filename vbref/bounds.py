@@ -109,9 +109,8 @@ def iwae_curve(log_w: ArrayLike, axis: int = 0, *, design: str = "auto") -> Any:
 
     `design` is that family:
     - "complete": all C(K, m) subsets, the U-statistic, of all such averages the one with the least
-      variance. Costs 2^K, K ≤ 20. Non-decreasing in m for whatever weights: the mean over
-      a set of m + 1 is the average of the means over its m + 1 subsets of m, then Jensen (xu/20 applied to
-      each set).
+      variance. Costs 2^K, K ≤ 20. Non-decreasing in m for whatever weights: the mean over a set of m + 1 is
+      the average of the means over its m + 1 subsets of m, then Jensen (xu/20 applied to each set).
     - "cyclic": the K windows k, k+1, …, k+m−1 modulo K. Costs K². Each weight is in m windows, so that by
       the same argument IWAE_1 ≤ IWAE_m ≤ IWAE_K and IWAE_m ≤ IWAE_cm hold between the estimates, for
       whatever weights; between other sizes the order holds in expectation. It depends on the order of the
