@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vbref.kl.gamma import scaled_mean_kl
+from vbref.kl.gamma import representable, scaled_mean_kl
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
 from vbref.numerics.elementwise import elementwise, elementwise_grad
@@ -17,6 +17,7 @@ from vbref.numerics.special import (
     log_ratio,
     stirling_bregman,
     trigamma,
+    trigamma_times,
 )
 
 # Gauss–Legendre on [0, 1].
@@ -88,11 +89,11 @@ def beta_kl_grad(a_q, b_q, a_p, b_p):
     """The derivatives that `beta_grad` names."""
     d_a, d_b = a_p - a_q, b_p - b_q
     d_s = d_a + d_b
-    shared_q = d_s * trigamma(a_q + b_q)
+    shared_q = trigamma_times(d_s, a_q + b_q)
     shared_p = digamma_difference(a_q + b_q, a_p + b_p, d_s)
     by_a_p = digamma_difference(a_q, a_p, d_a) - shared_p
     by_b_p = digamma_difference(b_q, b_p, d_b) - shared_p
-    return shared_q - d_a * trigamma(a_q), shared_q - d_b * trigamma(b_q), by_a_p, by_b_p
+    return shared_q - trigamma_times(d_a, a_q), shared_q - trigamma_times(d_b, b_q), by_a_p, by_b_p
 
 
 @scalar
@@ -114,11 +115,11 @@ def dirichlet_kl_grad(q, p, out_q, out_p):
     s_q = s_p = d_s = type(q[0])(0)
     for i in range(len(q)):
         s_q, s_p, d_s = s_q + q[i], s_p + p[i], d_s + (p[i] - q[i])
-    shared_q = d_s * trigamma(s_q)
+    shared_q = trigamma_times(d_s, s_q)
     shared_p = digamma_difference(s_q, s_p, d_s)
     for i in range(len(q)):
         d = p[i] - q[i]
-        out_q[i] = shared_q - d * trigamma(q[i])
+        out_q[i] = shared_q - trigamma_times(d, q[i])
         out_p[i] = digamma_difference(q[i], p[i], d) - shared_p
 
 
@@ -163,7 +164,7 @@ def beta_grad(a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike) ->
     With d = p − q and s = a + b: by a_q, d_s ψ′(s_q) − d_a ψ′(a_q); by a_p, ψ(a_p) − ψ(a_q) − (ψ(s_p) −
     ψ(s_q)); by b_q and b_p the same with b for a.
     """
-    return elementwise_grad(_beta_grad_loop, **_positive(a_q=a_q, b_q=b_q, a_p=a_p, b_p=b_p))
+    return representable(elementwise_grad(_beta_grad_loop, **_positive(a_q=a_q, b_q=b_q, a_p=a_p, b_p=b_p)))
 
 
 def dirichlet(concentration_q: ArrayLike, concentration_p: ArrayLike) -> Any:
@@ -181,7 +182,7 @@ def dirichlet(concentration_q: ArrayLike, concentration_p: ArrayLike) -> Any:
     return out[()]
 
 
-def dirichlet_grad(concentration_q: ArrayLike, concentration_p: ArrayLike) -> tuple[FloatArray, FloatArray]:
+def dirichlet_grad(concentration_q: ArrayLike, concentration_p: ArrayLike) -> tuple[Any, ...]:
     """Derivatives of `dirichlet` by both arguments, each (..., K) in the common shape.
 
     With d = p − q: by q_i, (Σd) ψ′(Σq) − d_i ψ′(q_i); by p_i, ψ(p_i) − ψ(q_i) − (ψ(Σp) − ψ(Σq)).
@@ -189,7 +190,7 @@ def dirichlet_grad(concentration_q: ArrayLike, concentration_p: ArrayLike) -> tu
     q, p, shape = _rows(concentration_q, concentration_p)
     by_q, by_p = np.empty(shape, q.dtype), np.empty(shape, q.dtype)
     _dirichlet_grad_loop(q, p, by_q.reshape(q.shape), by_p.reshape(q.shape))
-    return by_q, by_p
+    return representable((by_q, by_p))
 
 
 def _rows(

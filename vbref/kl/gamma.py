@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from vbref.numerics import check
@@ -14,7 +15,7 @@ from vbref.numerics.special import (
     log1p_deficit,
     log_ratio,
     stirling_bregman,
-    trigamma,
+    trigamma_times,
 )
 
 
@@ -26,6 +27,8 @@ def scaled_mean_kl(a_q, a_p, d_a, growth, log_growth):
     """
     half = type(growth)(0.5)
     log_w = log_growth - log_ratio(a_q, a_p, d_a)
+    if log_w > type(growth)(50):
+        return math.exp(log_w + math.log(a_p)) - a_p * (type(growth)(1) + log_w)  # w may overflow
     near = abs(growth) < half and abs(d_a) < half * a_q
     t = (a_q * growth - d_a) / a_p if near else math.expm1(log_w)  # w − 1
     return a_p * (log1p_deficit(t) if abs(t) < half else t - log_w)
@@ -52,9 +55,9 @@ def gamma_kl_grad(a_q, b_q, a_p, b_p):
     d_a, d_b = a_p - a_q, b_p - b_q
     growth = d_b / b_q
     near = abs(growth) < type(growth)(0.5)
-    excess = a_q * growth - d_a if near else a_q * (b_p / b_q) - a_p  # a_p (w − 1)
+    by_b_p = (a_q * growth - d_a) / b_p if near else a_q / b_q - a_p / b_p
     by_a_p = digamma_difference(a_q, a_p, d_a) - log_ratio(b_q, b_p, d_b)
-    return growth - d_a * trigamma(a_q), -excess / b_q, by_a_p, excess / b_p
+    return growth - trigamma_times(d_a, a_q), -by_b_p * (b_p / b_q), by_a_p, by_b_p
 
 
 @loop
@@ -91,7 +94,15 @@ def gamma_grad(
     (b_p/b_q − 1 − (a_p − a_q) ψ′(a_q), a_p/b_q − a_q b_p/b_q², ψ(a_p) − ψ(a_q) − log(b_p/b_q), a_q/b_q −
     a_p/b_p).
     """
-    return elementwise_grad(_gamma_grad_loop, **_checked(concentration_q, rate_q, concentration_p, rate_p))
+    arrays = _checked(concentration_q, rate_q, concentration_p, rate_p)
+    return representable(elementwise_grad(_gamma_grad_loop, **arrays))
+
+
+def representable(grads: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The same; ValueError where two parts of a derivative overflowed with opposite signs, and left NaN."""
+    if any(np.isnan(grad).any() for grad in grads):
+        raise ValueError(f"a derivative is out of the range of {grads[0].dtype} at these arguments")
+    return grads
 
 
 def _checked(

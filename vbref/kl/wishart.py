@@ -28,7 +28,7 @@ from vbref.numerics import check
 from vbref.numerics.check import FloatArray
 from vbref.numerics.elementwise import elementwise
 from vbref.numerics.jit import loop, scalar
-from vbref.numerics.special import digamma_difference, log_bregman, stirling_bregman, trigamma
+from vbref.numerics.special import digamma_difference, log_bregman, stirling_bregman, trigamma_times
 
 # |L_p⁻¹(V_q − V_p)L_p⁻ᵀ|_F² below which λ − 1 is taken from the eigenvalues of that matrix.
 _NEAR = 0.25
@@ -56,7 +56,7 @@ def shape_kl(nu_q, nu_p, row):
 def shape_slope_q(nu_q, nu_p, row):
     """−½(y − x) ψ′(x − h)."""
     half = type(nu_q)(0.5)
-    return -half * half * (nu_p - nu_q) * trigamma(half * (nu_q - row))
+    return -half * trigamma_times(half * (nu_p - nu_q), half * (nu_q - row))
 
 
 @scalar

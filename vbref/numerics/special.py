@@ -137,6 +137,13 @@ def trigamma(x):
 
 
 @scalar
+def trigamma_times(d, x):
+    """d ψ′(x), also where ψ′(x) alone, 1/x² for small x, is out of range; 0 where d is."""
+    one = type(x)(1)
+    return d / x / x + d * trigamma(x + one) if x < one else d * trigamma(x)
+
+
+@scalar
 def digamma_difference(x, y, d):
     """ψ(y) − ψ(x) with the relative accuracy of d = y − x.
 
@@ -146,7 +153,7 @@ def digamma_difference(x, y, d):
     number = type(x)
     total = number(0)
     while x < number(_LARGE) or y < number(_LARGE):
-        total += d / (x * y)
+        total += d / x / y
         x += number(1)
         y += number(1)
     gap = d / y  # 1 − r
