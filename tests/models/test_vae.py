@@ -153,6 +153,7 @@ def test_config_rebuilds_the_model():
     model, params, x, noise = setting(LIKELIHOODS[2] | {"posterior": "full", "prior": "learned"})
     again = VAE(**json.loads(json.dumps(model.config)))
     assert again.config == model.config
+    assert json.dumps(VAE(np.int64(3), 2, (np.int64(4),)).config) == json.dumps(VAE(3, 2, (4,)).config)
     assert again.objective(params, x, noise) == model.objective(params, x, noise)
 
 
@@ -186,6 +187,7 @@ TABLES = POINTS.init(np.random.default_rng(0))
     [
         (lambda: VAE(3, 0), "latent_dim must be"),
         (lambda: VAE(3, 2, (4, 0)), r"hidden\[1\] must be"),
+        (lambda: VAE(3, 2, 4), "hidden must be a sequence"),
         (lambda: VAE(3, 2, likelihood="poisson"), "likelihood must be one of"),
         (lambda: VAE(3, 2, likelihood="gaussian", scale="big"), "scale must be one of"),
         (lambda: VAE(3, 2, likelihood="gaussian", sigma=0.0), "sigma must be"),

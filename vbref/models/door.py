@@ -1,6 +1,6 @@
 """Checks that every model makes at its public door, so that what is behind it can trust its arrays."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,19 @@ def choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
     """Raise ValueError unless `value` is one of the allowed words."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, was {value!r}")
+
+
+def widths(name: str, values: Any) -> list[int]:
+    """Return `values` as a list of Python integers; ValueError unless each is an integer of at least 1."""
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise ValueError(f"{name} must be a sequence of integers, was {values!r}")
+    size(**{f"{name}[{i}]": width for i, width in enumerate(values)})
+    return [int(width) for width in values]
+
+
+def plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy the options with NumPy's scalars as Python's own, which JSON can hold."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()}
 
 
 def together(params: Mapping[str, Array], shapes: Shapes, **arrays: Array) -> tuple[Params, list[Array]]:

@@ -42,11 +42,11 @@ class PerPoint:
     """
 
     rows: int
-    parts: tuple[tuple[str, int], ...]
+    parts: Mapping[str, int]
 
     def shapes(self) -> Shapes:
         """One table a part."""
-        return {f"posterior.{name}": (self.rows, width) for name, width in self.parts}
+        return {f"posterior.{name}": (self.rows, width) for name, width in self.parts.items()}
 
     def init(self, rng: np.random.Generator) -> Params:
         """Every row starts at zeros, q = N(0, I)."""
@@ -60,7 +60,7 @@ class PerPoint:
     def backward(self, params: Mapping[str, Array], d_h: Array, saved: Any) -> Params:
         """d_h added into its rows (a row drawn twice adds twice), zeros in all others."""
         grads = {name: np.zeros(shape, d_h.dtype) for name, shape in self.shapes().items()}
-        ends = np.cumsum([width for _, width in self.parts])[:-1]
+        ends = np.cumsum(list(self.parts.values()))[:-1]
         for table, d_part in zip(grads.values(), np.split(d_h, ends, axis=-1), strict=True):
             np.add.at(table, saved, d_part)
         return grads

@@ -48,27 +48,26 @@ class Bernoulli:
 
     def log_prob(self, params: Mapping[str, Array], out: Array, x: Array) -> tuple[Array, Any]:
         """Σ x l − log(1 + e^l), as −Σ [max(l, 0) − x l] + log(1 + e^−|l|): nothing overflows or cancels."""
-        softplus = np.log1p(np.exp(-abs(out)))
-        return -(np.maximum(out, 0) - x * out + softplus).sum(axis=-1), (out, x)
+        t = np.exp(-abs(out))
+        return -(np.maximum(out, 0) - x * out + np.log1p(t)).sum(axis=-1), (out, t, x)
 
     def backward(self, d_log_prob: Array, saved: Any) -> tuple[Array, Params]:
         """d_l = d_log_prob (x − p), p the probability: d log(1 + e^l)/dl = p."""
-        out, x = saved
-        return d_log_prob[..., None] * (x - _sigmoid(out)), {}
+        out, t, x = saved
+        return d_log_prob[..., None] * (x - _sigmoid(out, t)), {}
 
     def mean(self, params: Mapping[str, Array], out: Array) -> Array:
         """E[x | z] = p."""
-        return _sigmoid(out)
+        return _sigmoid(out, np.exp(-abs(out)))
 
     def sample(self, params: Mapping[str, Array], out: Array, noise: Array) -> Array:
         """1 where the noise, uniform on [0, 1), is below p, else 0."""
         check.unit_interval(observation_noise=noise)
-        return (noise < _sigmoid(out)).astype(out.dtype)
+        return (noise < self.mean(params, out)).astype(out.dtype)
 
 
-def _sigmoid(logits: Array) -> Array:
-    """1/(1 + e^−l), from t = e^−|l| ≤ 1, which cannot overflow."""
-    t = np.exp(-abs(logits))
+def _sigmoid(logits: Array, t: Array) -> Array:
+    """1/(1 + e^−l) from t = e^−|l|, which cannot overflow."""
     return np.where(logits < 0, t, 1) / (1 + t)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from vbref import kl
+from vbref.dist.multivariate_normal import cholesky
 from vbref.models import door
 from vbref.models.door import Array, Params, Shapes
 from vbref.numerics import check
@@ -111,7 +113,9 @@ class LinearGaussian:
         factor = self._factor(q_mean, q_cov, len(x))
         noisy = factor.mT @ (checked["weight"] / np.exp(checked["log_var"] / 2))
         log_lik = _log_likelihood(checked, x, q_mean) - (noisy * noisy).sum(axis=(-2, -1)) / 2
-        return log_lik - _kl_to_standard(q_mean, factor)
+        return log_lik - kl.multivariate_normal(
+            q_mean, q_cov, np.zeros_like(q_mean[0]), np.eye(self.latent_dim, dtype=x.dtype)
+        )
 
     @door.overflow_named()
     def log_weights(
@@ -132,7 +136,8 @@ class LinearGaussian:
         door.noise(noise, len(x), self.latent_dim)
         factor = self._factor(q_mean, q_cov, len(x))
         z = q_mean + (factor @ noise[..., None])[..., 0]
-        log_prior_ratio = ((noise * noise).sum(axis=-1) - (z * z).sum(axis=-1)) / 2 + _half_log_det(factor)
+        half_log_det = np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
+        log_prior_ratio = ((noise * noise).sum(axis=-1) - (z * z).sum(axis=-1)) / 2 + half_log_det
         return _log_likelihood(checked, x, z) + log_prior_ratio
 
     @door.overflow_named()
@@ -211,10 +216,7 @@ class LinearGaussian:
         check.shape("q_mean", q_mean, (n, self.latent_dim))
         rows = (n,) if q_cov.ndim == 3 else ()
         check.shape("q_cov", q_cov, (*rows, self.latent_dim, self.latent_dim))
-        try:
-            return np.linalg.cholesky(q_cov)
-        except np.linalg.LinAlgError:
-            raise ValueError("q_cov must be positive definite, is not") from None
+        return cholesky(q_cov, "q_cov")
 
 
 @dataclass(frozen=True)
@@ -276,13 +278,3 @@ def _log_likelihood(params: Params, x: Array, z: Array) -> Array:
     log_var = np.broadcast_to(params["log_var"], x.shape[-1:])
     standardised = (x - params["mean"] - z @ params["weight"]) * np.exp(-log_var / 2)
     return -(standardised * standardised + log_var + x.dtype.type(_LOG_2PI)).sum(axis=-1) / 2
-
-
-def _half_log_det(factor: Array) -> Array:
-    return np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
-
-
-def _kl_to_standard(mean: Array, factor: Array) -> Array:
-    """½[tr(L Lᵀ) + ‖mean‖² − D] − log|L|, the KL from N(mean, L Lᵀ) to N(0, I)."""
-    square = (factor * factor).sum(axis=(-2, -1)) + (mean * mean).sum(axis=-1)
-    return (square - mean.dtype.type(mean.shape[-1])) / 2 - _half_log_det(factor)

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from vbref.models.door import Array, Shapes
+from vbref.models.door import Array
 
 _LOG_2PI = math.log(2 * math.pi)
 
@@ -38,9 +39,9 @@ class DiagonalPosterior:
         """Statistics a row."""
         return 2 * self.latent_dim
 
-    def parts(self) -> Shapes:
-        """The statistics by name, in order."""
-        return {"loc": (self.latent_dim,), "log_var": (self.latent_dim,)}
+    def parts(self) -> dict[str, int]:
+        """How many statistics there are of each name, in order."""
+        return {"loc": self.latent_dim, "log_var": self.latent_dim}
 
     def parameters(self, h: Array) -> tuple[Array, Array]:
         """loc (N, D) and scale (N, D)."""
@@ -89,9 +90,9 @@ class FullPosterior:
         """Statistics a row."""
         return self.latent_dim + len(self._rows)
 
-    def parts(self) -> Shapes:
-        """The statistics by name, in order."""
-        return {"loc": (self.latent_dim,), "tril": (len(self._rows),)}
+    def parts(self) -> dict[str, int]:
+        """How many statistics there are of each name, in order."""
+        return {"loc": self.latent_dim, "tril": len(self._rows)}
 
     def parameters(self, h: Array) -> tuple[Array, Array]:
         """loc (N, D) and the factor L (N, D, D)."""
@@ -141,13 +142,13 @@ class FullPosterior:
         return np.where(self._diagonal, tril, 0)
 
     @property
-    def _rows(self) -> Any:
+    def _rows(self) -> NDArray[np.intp]:
         return np.tril_indices(self.latent_dim)[0]
 
     @property
-    def _columns(self) -> Any:
+    def _columns(self) -> NDArray[np.intp]:
         return np.tril_indices(self.latent_dim)[1]
 
     @property
-    def _diagonal(self) -> Any:
+    def _diagonal(self) -> NDArray[np.bool_]:
         return self._rows == self._columns

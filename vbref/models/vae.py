@@ -20,6 +20,7 @@ The second leaves out c ∂_h log q(z; h) at fixed z, a score, whose mean is zer
 derivative of its sampled value.
 """
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,28 +98,23 @@ class VAE:
         dtype: str = "float64",
     ) -> None:
         options = {name: value for name, value in locals().items() if name != "self"}
-        self._config: dict[str, Any] = options | {"hidden": list(hidden)}
-        _check_options(self._config)
+        _check_options(options)
+        self._config = door.plain(options) | {"hidden": door.widths("hidden", hidden)}
         self.data_dim, self.latent_dim, self.dtype = data_dim, latent_dim, dtype
         self.bound, self.gradient = objective, gradient
         self.analytic_kl = objective == "elbo" and kl == "analytic"
-        self.likelihood = (
-            Bernoulli(data_dim) if likelihood == "bernoulli" else Gaussian(data_dim, scale, sigma)
-        )
-        self.posterior = (DiagonalPosterior if posterior == "diagonal" else FullPosterior)(latent_dim)
+        bernoulli, diagonal = likelihood == "bernoulli", posterior == "diagonal"
+        self.likelihood = Bernoulli(data_dim) if bernoulli else Gaussian(data_dim, scale, sigma)
+        self.posterior = DiagonalPosterior(latent_dim) if diagonal else FullPosterior(latent_dim)
         self.prior = DiagonalPrior(latent_dim, learned=prior == "learned")
         encoder = MLP((data_dim, *hidden, self.posterior.width), activation, prefix="encoder")
-        self.inference: Amortised | PerPoint = Amortised(encoder)
-        if rows is not None:
-            self.inference = PerPoint(
-                rows, tuple((name, width) for name, (width,) in self.posterior.parts().items())
-            )
+        self.inference = Amortised(encoder) if rows is None else PerPoint(rows, self.posterior.parts())
         self.decoder = MLP((latent_dim, *hidden[::-1], self.likelihood.width), activation, prefix="decoder")
 
     @property
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, fit for JSON: `VAE(**model.config)` is the same model."""
-        return dict(self._config)
+        return copy.deepcopy(self._config)
 
     def shapes(self) -> Shapes:
         """The shape of each parameter, by name."""
@@ -263,7 +259,6 @@ def _check_options(options: Mapping[str, Any]) -> None:
     for name, allowed in _CHOICES.items():
         door.choice(name, options[name], allowed)
     door.size(data_dim=options["data_dim"], latent_dim=options["latent_dim"])
-    door.size(**{f"hidden[{i}]": width for i, width in enumerate(options["hidden"])})
     if (options["inference"] == "per-point") != (options["rows"] is not None):
         raise ValueError("rows must be given for inference='per-point', and only then")
     if options["rows"] is not None:
