@@ -45,8 +45,8 @@ def beta_log_prob_grad(x, a, b):
     log_n, rest = math.log(n), stirling_gap_slope(n)
     pull_a = zero if a == one else (a - one) / x
     pull_b = zero if b == one else (b - one) / (one - x)
-    d_a = log_ratio(log_n + math.log(x), c, a) + rest - stirling_gap_slope(a)
-    d_b = log_ratio(log_n + math.log1p(-x), -c, b) + rest - stirling_gap_slope(b)
+    d_a = log_ratio(log_n + math.log(x), c, a) + (rest - stirling_gap_slope(a))
+    d_b = log_ratio(log_n + math.log1p(-x), -c, b) + (rest - stirling_gap_slope(b))
     return pull_a - pull_b, d_a, d_b
 
 

@@ -39,16 +39,15 @@ def log_prob(x: ArrayLike, concentration: ArrayLike) -> Any:
 
 
 def log_prob_grad(x: ArrayLike, concentration: ArrayLike) -> tuple[FloatArray, ...]:
-    """Derivatives of `log_prob`: by x (x_k free), (α_k − 1)/x_k; by concentration, log x_k + ψ(α₀) − ψ(α_k)."""
+    """Derivatives of `log_prob`: (α_k − 1)/x_k by x (free); log x_k + ψ(α₀) − ψ(α_k) by concentration."""
     p, alpha = _checked(x, concentration)
     total = alpha.sum(axis=-1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         d_x = np.where(alpha == 1, 0, (alpha - 1) / p).astype(p.dtype)
         log_y = np.log(p) + np.log(total)
     ratio = elementwise(rest.log_ratio_loop, y=log_y, c=_gap(p, alpha), a=alpha)
-    return d_x, ratio + _rest(rest.stirling_gap_slope_loop, total) - _rest(
-        rest.stirling_gap_slope_loop, alpha
-    )
+    slope = rest.stirling_gap_slope_loop
+    return d_x, ratio + (_rest(slope, total) - _rest(slope, alpha))
 
 
 def entropy(concentration: ArrayLike) -> Any:

@@ -44,15 +44,31 @@ def kumaraswamy_log_prob(x, a, b):
 
 
 @scalar
+def one_minus_bernoulli(m):
+    """1 − m/(e^m − 1); near zero its series m/2 − Σ_k B_2k m^2k/(2k)!, where the difference cancels."""
+    real = type(m)
+    if abs(m) > real(0.1):
+        return real(1) - m / math.expm1(m)
+    t = m * m
+    series = real(1 / 12) - t * (real(1 / 720) - t * (real(1 / 30240) - t * real(1 / 1209600)))
+    return real(0.5) * m - t * series
+
+
+@scalar
 def kumaraswamy_log_prob_grad(x, a, b):
-    """With r = x^a/(1 − x^a): ((a − 1 − (b − 1)a r)/x, 1/a + (1 − (b − 1)r) log x, 1/b + log(1 − x^a))."""
+    """With m = a log x and odds r = x^a/(1 − x^a) = 1/(e^−m − 1), by x, a, b:
+
+    (a − 1)/x − a(b − 1) r/x, (1 − m/(e^m − 1) − b r m)/a, 1/b + log(1 − x^a). At x = 0, r/x is x^(a−1), which
+    matters for a = 1 alone, and r m = 0; at x = 1, r m = −1.
+    """
     zero, one = type(x)(0), type(x)(1)
     m = a * math.log(x)
-    r = -math.exp(m) / math.expm1(m)
-    push = zero if b == one else (b - one) * r
+    odds = one / math.expm1(-m)
+    odds_by_x = odds / x if odds > zero else (one if a == one else zero)
+    odds_m = -one if m == zero else (odds * m if odds > zero else zero)
     pull = zero if a == one else (a - one) / x
-    by_a = one / a + (math.log(x) if push == zero else (one - push) * math.log(x))
-    return pull - (a * push / x if push != zero else zero), by_a, one / b + log1mexp(-m)
+    push = zero if b == one else a * (b - one) * odds_by_x
+    return pull - push, (one_minus_bernoulli(m) - b * odds_m) / a, one / b + log1mexp(-m)
 
 
 @scalar
@@ -156,20 +172,24 @@ def sample(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
 def sample_grad(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
     """Derivatives of `sample` by noise, a, b.
 
-    With m = log(u)/b and w = 1 − e^m, v = w^(1/a): dv/dm = −(v/a) e^m/w, so that
-    dv/du = dv/dm/(ub), dv/da = −v log(w)/a², dv/db = −dv/dm·m/b. At u = 0 and u = 1 the last two are 0.
+    With w = 1 − u^(1/b), v = w^(1/a):
+    dv/du = −w^(1/a − 1) u^(1/b − 1)/(ab), dv/da = −v log(w)/a², dv/db = w^(1/a − 1) u^(1/b) log(u)/(ab²).
+    At u = 0 and u = 1 they are the limits.
     """
     named = checked(noise=noise, a=a, b=b)
     u, alpha, beta = np.broadcast_arrays(*named.values())
-    m = np.log(u) / beta
-    log_w = _log1mexp(m)
-    v_over_w = np.exp(log_w * (1 / alpha - 1))
-    by_m = -v_over_w * np.exp(m) / alpha
-    d_noise = -np.exp(log_w * (1 / alpha - 1) + m - np.log(u)) / alpha / beta
-    v = np.exp(log_w / alpha)
+    log_u = np.log(u)
+    log_w = _log1mexp(log_u / beta)
+    v, v_by_w = np.exp(log_w / alpha), _power(log_w, 1 / alpha - 1)
+    d_noise = -v_by_w * _power(log_u, 1 / beta - 1) / alpha / beta
     d_a = np.where(v > 0, -v * log_w / alpha / alpha, 0)
-    d_b = np.where((u > 0) & (u < 1), -by_m * m / beta, 0)
+    d_b = np.where((u > 0) & (u < 1), v_by_w * np.exp(log_u / beta) * log_u / alpha / beta / beta, 0)
     return tuple(part.astype(u.dtype)[()] for part in (d_noise, d_a, d_b))
+
+
+def _power(log_base: FloatArray, exponent: FloatArray) -> FloatArray:
+    """base^exponent from log base, with base^0 = 1 at base 0 too."""
+    return np.exp(np.where(exponent == 0, 0, log_base * exponent))
 
 
 def _log1mexp(m: FloatArray) -> FloatArray:

@@ -1,0 +1,359 @@
+"""What holds for every elementwise continuous family: one table of families, one test a law.
+
+Oracles: the printed formulas in mpmath at 60 digits with their numerical derivatives; quadrature; SciPy cdfs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+import pytest
+from scipy import stats
+
+from vbref.dist import beta, gamma, kumaraswamy, normal
+
+mp.mp.dps = 60
+
+UNITS = (1e-150, 1e-20, 1e-3, 0.3, 1.0, 2.5, 11.9, 12.0, 40.0, 1e3, 1e8, 1e15)
+ORDINARY = (0.2, 0.9, 1.0, 3.5, 30.0)
+
+
+@dataclass
+class Family:
+    module: ModuleType
+    log_prob: Callable[..., Any]
+    entropy: Callable[..., Any]
+    cdf: Callable[..., Any]
+    shapes: list[tuple[float, float]]
+    wide: list[tuple[float, float]]
+    points: Callable[[float, float], list[float]]
+    to_support: Callable[..., Any]  # the map of the real line onto the support, with its derivative
+    falling: bool = False  # whether sample(u) falls with u
+
+
+def _unit(s: Any) -> tuple[Any, Any]:
+    with np.errstate(over="ignore"):
+        x = 1 / (1 + np.exp(-s))
+    return x, x * (1 / (1 + np.exp(s)))
+
+
+def _mp_normal(x, m, s):
+    return -(((x - m) / s) ** 2) / 2 - mp.log(s) - mp.log(2 * mp.pi) / 2
+
+
+def _mp_gamma(x, a, b):
+    return a * mp.log(b) + (a - 1) * mp.log(x) - b * x - mp.loggamma(a)
+
+
+def _log_beta(a, b):
+    return mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b)
+
+
+def _mp_beta(x, a, b):
+    return (a - 1) * mp.log(x) + (b - 1) * mp.log1p(-x) - _log_beta(a, b)
+
+
+def _mp_kumaraswamy(x, a, b):
+    return mp.log(a * b) + (a - 1) * mp.log(x) + (b - 1) * mp.log(-mp.expm1(a * mp.log(x)))
+
+
+def _beta_entropy(a, b):
+    psi = mp.digamma
+    return _log_beta(a, b) - (a - 1) * psi(a) - (b - 1) * psi(b) + (a + b - 2) * psi(a + b)
+
+
+def _gamma_points(a, b):
+    return [a / b * r for r in (1e-8, 0.1, 0.999, 1.0, 1.3, 5.0)]
+
+
+def _unit_points(a, b):
+    m = a / (a + b)
+    return [x for x in (1e-9, 0.1, 0.5, 0.9, m, 0.99 * m) if 0 < x < 1]
+
+
+def _kumaraswamy_points(a, b):
+    return [x for x in (1e-9, 0.1, 0.5, 0.9, 1 - 2.0**-50) if 0 < x < 1]
+
+
+PAIRS = [(a, b) for a in ORDINARY for b in ORDINARY]
+WIDE = [(a, b) for a in UNITS for b in UNITS]
+FAMILIES = {
+    "normal": Family(
+        normal,
+        _mp_normal,
+        lambda m, s: mp.log(2 * mp.pi * mp.e) / 2 + mp.log(s),
+        lambda x, m, s: stats.norm.cdf(x, m, s),
+        [(0.0, 1.0), (-3.0, 0.2), (1.5, 7.0)],
+        [(m, s) for m in (-1e8, -1.0, 0.0, 1e-150, 3.0) for s in (1e-150, 1e-3, 1.0, 1e8, 1e150)],
+        lambda m, s: [m, m + s, m - 3 * s, m + 1e-3 * s],
+        lambda s: (s, np.ones_like(s)),
+    ),
+    "gamma": Family(
+        gamma,
+        _mp_gamma,
+        lambda a, b: a - mp.log(b) + mp.loggamma(a) + (1 - a) * mp.digamma(a),
+        lambda x, a, b: stats.gamma.cdf(x, a, scale=1 / b),
+        PAIRS,
+        [(a, b) for a in UNITS for b in (1e-100, 1e-3, 1.0, 7.0, 1e100)],
+        _gamma_points,
+        lambda s: (np.exp(s), np.exp(s)),
+    ),
+    "beta": Family(
+        beta,
+        _mp_beta,
+        _beta_entropy,
+        stats.beta.cdf,
+        PAIRS,
+        WIDE,
+        _unit_points,
+        _unit,
+    ),
+    "kumaraswamy": Family(
+        kumaraswamy,
+        _mp_kumaraswamy,
+        lambda a, b: -mp.log(a * b) + (1 - 1 / a) * (mp.digamma(b + 1) + mp.euler) + 1 - 1 / b,
+        lambda x, a, b: 1 - (1 - x**a) ** b,
+        PAIRS,
+        WIDE,
+        _kumaraswamy_points,
+        _unit,
+        falling=True,
+    ),
+}
+each_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+
+
+def _close(have, want, slack, tol=1e-13):
+    """|have − want| ≤ tol(|want| + slack); slack: how far a relative unit of the arguments moves it."""
+    error = abs(mp.mpf(float(have)) - want)
+    bound = tol * (abs(want) + slack)
+    assert error <= bound, (
+        f"{float(have)!r} against {mp.nstr(want, 20)}: {mp.nstr(error / bound, 3)} of the bound"
+    )
+
+
+def _condition(f, *args):
+    """Σ |argument · ∂f/∂argument|: the error that one relative rounding of every argument makes."""
+    return sum(abs(arg * _diff(f, args, i)) for i, arg in enumerate(args) if arg)
+
+
+def _diff(f, args, i):
+    step = abs(args[i]) * mp.mpf("1e-25") or mp.mpf("1e-25")
+    up, down = list(args), list(args)
+    up[i], down[i] = args[i] + step, args[i] - step
+    with mp.workdps(mp.mp.dps + 200):
+        return (f(*up) - f(*down)) / (2 * step)
+
+
+def _some(cases, count):
+    """A seeded choice of the cases: mpmath is slow."""
+    return [cases[i] for i in np.random.default_rng(0).permutation(len(cases))[:count]]
+
+
+def _wide_cases(family):
+    for a, b in family.wide:
+        for x in family.points(a, b):
+            yield x, a, b
+
+
+@each_family
+def test_log_prob_over_all_magnitudes(family):
+    cases = _some(list(_wide_cases(family)), 250)
+    have = family.module.log_prob(*np.array(cases).T)
+    for value, case in zip(have, cases, strict=True):
+        exact = [mp.mpf(v) for v in case]
+        with mp.workdps(400):
+            want = family.log_prob(*exact)
+        _close(value, want, 1 + abs(mp.log(abs(exact[0]) or 1)) + _condition(family.log_prob, *exact))
+
+
+@each_family
+def test_log_prob_grad_is_the_derivative(family):
+    cases = _some(list(_wide_cases(family)), 60)
+    grads = family.module.log_prob_grad(*np.array(cases).T)
+    for k, case in enumerate(cases):
+        exact = [mp.mpf(v) for v in case]
+        for i in range(3):
+            want = _diff(family.log_prob, exact, i)
+            if abs(want) < mp.mpf("1e300"):
+                _close(
+                    grads[i][k],
+                    want,
+                    _condition(lambda *args, i=i: _diff(family.log_prob, args, i), *exact) + 1,
+                )
+
+
+@each_family
+def test_entropy_and_its_gradient_over_all_magnitudes(family):
+    cases = _some(family.wide, 14)
+    have = family.module.entropy(*np.array(cases).T)
+    grads = family.module.entropy_grad(*np.array(cases).T)
+    for k, case in enumerate(cases):
+        exact = [mp.mpf(v) for v in case]
+        with mp.workdps(400):
+            _close(have[k], family.entropy(*exact), 1 + _condition(family.entropy, *exact))
+        for i in range(2):
+            want = _diff(family.entropy, exact, i)
+            if abs(want) < mp.mpf("1e300"):
+                _close(
+                    grads[i][k],
+                    want,
+                    _condition(lambda *args, i=i: _diff(family.entropy, args, i), *exact) + 1e-5,
+                )
+
+
+@each_family
+def test_quadrature_gives_one_the_moments_and_the_entropy(family):
+    for shape in family.shapes:
+        if family.to_support is _unit and shape[1] < 0.5:
+            continue  # the mass beyond the last double before 1 is not negligible
+        moments = _quadrature(family, shape)
+        mean, variance = family.module.mean(*shape), family.module.variance(*shape)
+        want = [1.0, mean, variance + mean**2, family.module.entropy(*shape)]
+        np.testing.assert_allclose(moments, want, rtol=1e-9, atol=1e-9)
+
+
+def _quadrature(family, shape):
+    """∫p, ∫px, ∫px², −∫p log p by the trapezoid rule on the whole line, where it converges geometrically."""
+    s, step = np.linspace(-160, 160, 200_001, retstep=True)
+    x, slope = family.to_support(s)
+    inside = (x > 0) & (x < 1) if family.to_support is _unit else np.isfinite(x)
+    x, slope = x[inside], slope[inside]
+    log_p = family.module.log_prob(x, *shape)
+    p = np.exp(log_p) * slope
+    return [step * np.sum(v) for v in (p, p * x, p * x * x, -p * np.where(p > 0, log_p, 0))]
+
+
+@each_family
+def test_samples_are_quantiles(family):
+    u = np.array([1e-6, 0.01, 0.3, 0.5, 0.77, 0.99, 1 - 1e-6])
+    for shape in family.shapes:
+        noise = stats.norm.ppf(u) if family.module is normal else u
+        x = family.module.sample(noise, *shape)
+        want = 1 - u if family.falling else u
+        resolved = (x > 1e-290) & (x < 1 - 1e-3) if family.to_support is _unit else x != 0
+        np.testing.assert_allclose(family.cdf(x[resolved], *shape), want[resolved], rtol=1e-9, atol=1e-13)
+
+
+@each_family
+def test_samples_of_random_noise_have_the_law(family):
+    rng = np.random.default_rng(7)
+    noise = rng.normal(size=4000) if family.module is normal else rng.uniform(size=4000)
+    for shape in family.shapes[:3]:
+        x = family.module.sample(noise, *shape)
+        assert stats.kstest(x, lambda v, shape=shape: family.cdf(v, *shape)).pvalue > 1e-3
+
+
+@each_family
+def test_sample_grad_is_the_derivative(family):
+    u = np.array([1e-4, 0.05, 0.3, 0.5, 0.77, 0.99])
+    for shape in family.shapes:
+        if family.module is not normal and min(shape) < 0.5:
+            continue  # differences of SciPy's quantiles are too coarse there
+        args = (u, *(np.full_like(u, v) for v in shape))
+        for i, have in enumerate(family.module.sample_grad(*args)):
+            np.testing.assert_allclose(have, _central(family.module.sample, args, i), rtol=2e-7, atol=1e-9)
+
+
+def _central(f, args, i):
+    """Fourth-order central differences."""
+    step = 2e-4 * np.maximum(abs(args[i]), 1e-3) if i else 1e-3 * args[i] * (1 - args[i])
+    shifted = [f(*(a + k * step if j == i else a for j, a in enumerate(args))) for k in (-2, -1, 1, 2)]
+    return (shifted[0] - 8 * shifted[1] + 8 * shifted[2] - shifted[3]) / (12 * step)
+
+
+@each_family
+def test_float32_stays_float32_and_is_accurate(family):
+    for shape in family.shapes:
+        x = [v for v in family.points(*shape) if abs(v) > 1e-3 and np.float32(v) != 1]
+        single = [np.float32(v) for v in shape]
+        args32 = (np.array(x, np.float32), *single)
+        args64 = tuple(np.asarray(v, np.float64) for v in args32)
+        have = family.module.log_prob(*args32)
+        slack = sum(abs(g * a) for g, a in zip(family.module.log_prob_grad(*args64), args64, strict=True))
+        want = family.module.log_prob(*args64)
+        assert have.dtype == np.float32
+        assert (abs(have - want) <= 4e-6 * (1 + abs(want) + slack)).all()
+        for values in (family.module.log_prob_grad(*args32), family.module.entropy_grad(*single)):
+            assert all(v.dtype == np.float32 for v in values)
+        np.testing.assert_allclose(
+            family.module.entropy(*single), family.module.entropy(*args64[1:]), 2e-5, 2e-5
+        )
+        noise = np.array([0.25, 0.5], np.float32)
+        assert family.module.sample(noise, *single).dtype == np.float32
+        assert all(v.dtype == np.float32 for v in family.module.sample_grad(noise, *single))
+        assert family.module.mean(*single).dtype == family.module.variance(*single).dtype == np.float32
+
+
+@each_family
+def test_broadcasting_and_empty_axes(family):
+    column, row = np.full((3, 1), 0.25), np.full(4, 1.5)
+    assert family.module.log_prob(column, row, 2.0).shape == (3, 4)
+    assert family.module.sample(column, row, 2.0).shape == (3, 4)
+    assert all(g.shape == (3, 4) for g in family.module.log_prob_grad(column, row, 2.0))
+    assert all(g.shape == (3, 4) for g in family.module.sample_grad(column, row, 2.0))
+    empty = np.empty((0, 4))
+    assert family.module.log_prob(empty, row, 2.0).shape == (0, 4)
+    assert family.module.sample_grad(empty, row, 2.0)[1].shape == (0, 4)
+    assert family.module.entropy(empty + 1, row).shape == (0, 4)
+
+
+@each_family
+@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf, 1, True])
+def test_bad_parameters_are_named(family, bad):
+    name = "scale" if family.module is normal else "rate" if family.module is gamma else "b"
+    for call in (
+        lambda: family.module.log_prob(0.5, 1.0, bad),
+        lambda: family.module.log_prob_grad(0.5, 1.0, bad),
+        lambda: family.module.entropy(1.0, bad),
+        lambda: family.module.sample(0.5, 1.0, bad),
+        lambda: family.module.sample_grad(0.5, 1.0, bad),
+        lambda: family.module.mean(1.0, bad),
+        lambda: family.module.variance(1.0, bad),
+    ):
+        with pytest.raises(ValueError, match=rf"\b{name} must be"):
+            call()
+
+
+@each_family
+def test_shapes_that_do_not_broadcast_are_refused(family):
+    with pytest.raises(ValueError, match="do not broadcast"):
+        family.module.log_prob(np.full(3, 0.5), np.full(4, 0.5), 1.0)
+    with pytest.raises(ValueError, match="do not broadcast"):
+        family.module.sample(np.full(3, 0.5), np.full(4, 0.5), 1.0)
+
+
+@pytest.mark.parametrize("module", [beta, gamma, kumaraswamy], ids=lambda m: m.__name__)
+def test_outside_the_support_is_refused_and_the_boundary_has_its_limit(module):
+    with pytest.raises(ValueError, match=r"\bx must be"):
+        module.log_prob(-1e-9, 2.0, 2.0)
+    assert module.log_prob(0.0, 0.5, 3.0) == np.inf
+    assert module.log_prob(0.0, 1.0, 3.0) == pytest.approx(np.log(3))
+    assert module.log_prob(0.0, 2.0, 3.0) == -np.inf
+    if module is not gamma:
+        with pytest.raises(ValueError, match=r"\bx must be"):
+            module.log_prob(1 + 1e-9, 2.0, 2.0)
+        assert [float(module.log_prob(1.0, 3.0, b)) for b in (0.5, 1.0, 2.0)] == [
+            np.inf,
+            np.log(3.0),
+            -np.inf,
+        ]
+
+
+@pytest.mark.parametrize("module", [beta, gamma, kumaraswamy], ids=lambda m: m.__name__)
+def test_boundary_gradients_are_limits_not_nan(module):
+    for x in (0.0, 1.0):
+        for a in (0.5, 1.0, 2.0):
+            for b in (0.5, 1.0, 2.0):
+                assert not np.isnan(module.log_prob_grad(x, a, b)).any(), (x, a, b)
+
+
+@pytest.mark.parametrize("module", [beta, gamma, kumaraswamy], ids=lambda m: m.__name__)
+def test_extreme_noise_and_shapes_never_give_nan(module):
+    for u in (0.0, 1e-300, 0.5, 1 - 2.0**-53):
+        for a in (1e-3, 1.0, 1e4):
+            assert np.isfinite(module.sample(u, a, 2.0))
+            assert not np.isnan(module.sample_grad(u, a, 2.0)).any(), (u, a)
