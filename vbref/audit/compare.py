@@ -46,8 +46,8 @@ def limit_error(values: list[Any], limit_value: Any, limit: Limit) -> float:
     """Return 0 when |value_n − limit| falls as n**rate (or a limit at infinity is run off to), else inf."""
     if np.isinf(limit_value):
         return 0.0 if _runs_off(np.real(np.asarray(values)), float(np.sign(limit_value))) else float("inf")
-    errors = np.array([distance(limit_value, value) for value in values])
-    if (errors <= 1e-12).all():
+    errors = np.array([np.max(abs(np.asarray(value) - limit_value)) for value in values])
+    if (errors <= 1e-10).all():  # already there: a sequence that is constant, up to rounding
         return 0.0
     if not np.isfinite(errors).all() or (errors == 0).any():
         return float("inf")

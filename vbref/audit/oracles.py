@@ -199,3 +199,19 @@ def iwae_by_laplace(w: World, k: int) -> float:
     transform = np.exp(-np.outer(s, weights / unit)) @ mass
     integral = float(np.sum(np.exp(-s) - transform**k) * (t[1] - t[0]))
     return integral + math.log(unit) - math.log(k)
+
+
+def iwae_by_counts(w: World, k: int) -> float:
+    """IWAE_k of a world with at most three states, over the counts of the states among k samples."""
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, k + 1)))])
+    support = w.q > 0
+    q, weights = w.q[support], (w.prior * w.likelihood)[support] / w.q[support]
+    if len(q) > 3:
+        raise ValueError("iwae_by_counts takes at most three states")
+    grid = np.stack(np.meshgrid(*[np.arange(k + 1)] * (len(q) - 1), indexing="ij"), -1).reshape(
+        -1, len(q) - 1
+    )
+    grid = grid[grid.sum(-1) <= k]
+    counts = np.column_stack([grid, k - grid.sum(-1)])
+    log_mass = log_factorial[k] - log_factorial[counts].sum(-1) + counts @ np.log(q)
+    return float(np.exp(log_mass) @ np.log(counts @ weights / k))

@@ -22,13 +22,17 @@ NOT_YET = "not yet judged"
 
 @dataclass
 class Record:
-    """One line of the report: an equation, or one step of it (`equation` is then the parent's id)."""
+    """One line of the report: an equation, or one step of it (`equation` is then the parent's id).
+
+    `note` is the key of the notes it is from (the part of the id before the slash), `reason` the prose.
+    """
 
     id: str
     note: str
     equation: str
     statement: str
     verdict: str
+    reason: str = ""
     corrected: str | None = None
     domain: str = ""
     oracles: list[str] = field(default_factory=list)
@@ -39,7 +43,7 @@ class Record:
     failures: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the fields that the audit's JSON has, in its order."""
+        """Return the record as the audit's JSON has it."""
         hidden = ("entry", "failures")
         fields = {name: value for name, value in vars(self).items() if name not in hidden}
         error = self.max_error
@@ -126,10 +130,11 @@ def _record(entry: Entry, finding: Finding) -> Record:
     claim = entry if isinstance(entry, Claim) else None
     return Record(
         id=entry.id,
-        note=_note(entry),
+        note=entry.id.split("/")[0],
         equation=equation_of(entry.id),
         statement=entry.statement,
         verdict=finding.verdict or "undecided",
+        reason=_reason(entry),
         corrected=claim.corrected.latex if claim and claim.corrected else None,
         domain=claim.domain if claim else "",
         oracles=finding.oracles,
@@ -141,7 +146,7 @@ def _record(entry: Entry, finding: Finding) -> Record:
     )
 
 
-def _note(entry: Entry) -> str:
+def _reason(entry: Entry) -> str:
     """Return the record's prose: what keeps it from a value, its reading, the note, conditions and asides."""
     if not isinstance(entry, Claim):
         return entry.note
@@ -168,17 +173,18 @@ def records(judged: Sequence[Record], ids: Iterable[str] | None = None) -> list[
 
 def _parent(id: str, steps: list[Record]) -> Record:
     if not steps:
-        return Record(id, "", id, equations()[id], NOT_YET)
+        return Record(id, id.split("/")[0], id, equations()[id], NOT_YET)
     worst = max(
         steps, key=lambda step: SEVERITY.index(step.verdict) if step.verdict in SEVERITY else len(SEVERITY)
     )
     errors = [step.max_error for step in steps if step.max_error is not None]
     return Record(
         id=id,
-        note=f"The worst of its {len(steps)} steps, {worst.id}: {worst.note}",
+        note=worst.note,
         equation=id,
         statement=equations()[id],
         verdict=worst.verdict,
+        reason=f"The worst of its {len(steps)} steps, {worst.id}: {worst.reason}",
         corrected=worst.corrected,
         domain=worst.domain,
         oracles=worst.oracles,

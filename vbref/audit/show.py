@@ -36,7 +36,7 @@ def _step(record: Record, colour: bool, alone: bool) -> str:
         if alone
         else [paint(f"{record.id}: {record.verdict}", record.verdict, colour), f"    {record.statement}"]
     )
-    lines += textwrap.wrap(record.note, 100, initial_indent="  ", subsequent_indent="  ")
+    lines += textwrap.wrap(record.reason, 100, initial_indent="  ", subsequent_indent="  ")
     labelled = {
         "corrected": record.corrected,
         "domain": record.domain,

@@ -82,7 +82,9 @@ def _one_line(record: Record) -> str:
     if record.counterexample:
         shown = record.counterexample
         numbers = f" [{shown['instance']}: printed {short(shown['printed'])}, true {short(shown['true'])}]"
-    reason = re.split(r"(?<=[a-zA-Z)])\. ", record.entry.note if record.entry else record.note)[0].rstrip(".")
+    reason = re.split(r"(?<=[a-zA-Z)])\. ", record.entry.note if record.entry else record.reason)[0].rstrip(
+        "."
+    )
     return " ".join(reason.split()) + numbers
 
 

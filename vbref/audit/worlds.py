@@ -58,7 +58,7 @@ class GaussianWorld(World):
 
 @dataclass(frozen=True)
 class Table:
-    """A finite model over all x: prior (Z,), likelihood (Z, X) with rows p(·|z), encoder (X, Z) with rows q(·|x)."""
+    """A finite model over all x: prior (Z,), likelihood (Z, X), row z p(·|z), encoder (X, Z), row x q(·|x)."""
 
     prior: Array
     likelihood: Array
@@ -131,8 +131,8 @@ def finite(rng: Generator, z: int | None = None) -> World:
 
 def gaussian(rng: Generator) -> GaussianWorld:
     """Return one observation of a random linear-Gaussian model with one latent and one observed dimension."""
-    loc, slope, offset, x = rng.normal(size=4)
-    prior_scale, noise_scale, scale = rng.uniform(0.5, 1.5, size=3)
+    loc, slope, offset, x = rng.uniform(-1.0, 1.0, size=4)
+    prior_scale, noise_scale, scale = rng.uniform(0.7, 1.3, size=3)
     return gaussian_world(
         x=x,
         prior_scale=prior_scale,
@@ -147,9 +147,11 @@ def gaussian(rng: Generator) -> GaussianWorld:
 def gaussian_world(
     *, x: float, prior_scale: float, slope: float, offset: float, noise_scale: float, loc: float, scale: float
 ) -> GaussianWorld:
-    """Return the linear-Gaussian world of these parameters on its grid."""
-    reach = 12 * prior_scale + 12 * scale + abs(loc)
-    z = np.linspace(-reach, reach, 801)
+    """Return the linear-Gaussian world of these parameters, for parameters within [-2, 2] and scales near one.
+
+    On |z| ≤ 14 no density underflows, so that logarithms of ratios stay finite, and every tail is below 1e-20.
+    """
+    z = np.linspace(-14.0, 14.0, 401)
     return GaussianWorld(
         prior=normal_density(z, 0.0, prior_scale),
         likelihood=normal_density(x, slope * z + offset, noise_scale),
