@@ -1,0 +1,91 @@
+"""The engine: what it records, when it stops, what it refuses."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from vbref.meanfield.engine import Bound, BoundFell, ascend, best_of
+
+
+class Quadratic:
+    """Coordinate ascent on −½ zᵀAz + bᵀz, whose optimum solves Az = b: Gauss–Seidel."""
+
+    def __init__(self, wrong=1.0):
+        self.a, self.b, self.z = np.array([[2.0, 1.2], [1.2, 1.0]]), np.array([1.0, -0.5]), np.zeros(2)
+        self.updates = {"first": lambda: self.set(0, 1.0), "second": lambda: self.set(1, wrong)}
+
+    def set(self, i, factor):
+        self.z[i] = factor * (self.b[i] - self.a[i, 1 - i] * self.z[1 - i]) / self.a[i, i]
+
+    def bound(self):
+        return float(self.b @ self.z - 0.5 * self.z @ self.a @ self.z)
+
+
+def test_converges_and_records_every_update():
+    model = Quadratic()
+    ascent = ascend(model.updates, model.bound, tol=0.0)
+    np.testing.assert_allclose(model.z, np.linalg.solve(model.a, model.b), rtol=1e-7)
+    assert ascent.converged
+    assert [row.factor for row in ascent.history] == ["first", "second"] * ascent.sweeps
+    assert [row.sweep for row in ascent.history[:4]] == [1, 1, 2, 2]
+    assert ascent.bound == ascent.history[-1].bound == model.bound()
+
+
+def test_stops_at_the_relative_tolerance_and_not_before():
+    model = Quadratic()
+    ascent = ascend(model.updates, model.bound, tol=1e-4)
+    ends = np.array([row.bound for row in ascent.history if row.factor == "second"])
+    small = np.abs(np.diff(ends)) <= 1e-4 * np.maximum(np.abs(ends[1:]), 1)
+    assert small[-1]
+    assert not small[:-1].any()
+
+
+def test_reports_the_factor_that_lowered_the_bound():
+    model = Quadratic(wrong=2.5)
+    with pytest.raises(BoundFell, match="'second' lowered the bound") as caught:
+        ascend(model.updates, model.bound)
+    assert caught.value.factor == "second"
+    assert caught.value.after < caught.value.before
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (again.factor, again.before, again.after) == ("second", caught.value.before, caught.value.after)
+
+
+def test_inexact_updates_may_fall_when_asked_to():
+    model = Quadratic(wrong=1.9)
+    assert not ascend(model.updates, model.bound, max_iter=5, monotone=False).converged
+
+
+def test_rounding_is_forgiven_and_no_more():
+    values = iter([1.0, 1.0 - 1e-13, 1.0 - 1e-12])
+    with pytest.raises(BoundFell):
+        ascend({"q": lambda: None}, lambda: Bound(next(values), 1.0), tol=0.0)
+
+
+def test_a_bound_that_is_not_finite_is_named():
+    with pytest.raises(FloatingPointError, match="nan after the update of 'q'"):
+        ascend({"q": lambda: None}, lambda: np.nan)
+
+
+@pytest.mark.parametrize("options", [{"tol": -1.0}, {"tol": np.nan}, {"max_iter": 0}, {"max_iter": 1.5}])
+def test_limits_are_checked(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        ascend({"q": lambda: None}, lambda: 0.0, **options)
+
+
+def test_no_updates():
+    with pytest.raises(ValueError, match="updates"):
+        ascend({}, lambda: 0.0)
+
+
+class Attempt:
+    def __init__(self, rng):
+        self.bound = rng.random()
+
+
+def test_best_of_keeps_the_best_and_the_first_attempts_draws():
+    drawn = [Attempt(child).bound for child in np.random.default_rng(3).spawn(5)]
+    assert best_of(Attempt, 5, np.random.default_rng(3)).bound == max(drawn)
+    assert best_of(Attempt, 2, np.random.default_rng(3)).bound == max(drawn[:2])
+    with pytest.raises(ValueError, match="n_init"):
+        best_of(Attempt, 0, np.random.default_rng(3))

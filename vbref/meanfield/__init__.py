@@ -1,0 +1,5 @@
+"""Mean field: coordinate ascent, each factor of q set to q̂_j ∝ exp E_{−j} log p(x, z) (meanfield/D30)."""
+
+from vbref.meanfield.engine import Ascent, Bound, BoundFell, Update, ascend, best_of
+
+__all__ = ["Ascent", "Bound", "BoundFell", "Update", "ascend", "best_of"]
