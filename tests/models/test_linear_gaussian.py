@@ -235,6 +235,8 @@ PARAMS = MODEL.init(np.random.default_rng(0))
         (lambda: MODEL.log_weights(PARAMS, X, np.zeros((0, 2, 1))), "K >= 1"),
         (lambda: MODEL.log_weights(PARAMS, X, np.zeros((1, 3, 1))), "noise must have shape"),
         (lambda: MODEL.elbo(PARAMS, X, np.zeros((2, 1)), np.array([[-1.0]])), "q_cov must be positive"),
+        (lambda: MODEL.sample(PARAMS, X), r"noise must have shape \(..., 1\)"),
+        (lambda: MODEL.sample(PARAMS, X[:, :1], X[0]), "observation_noise must have shape"),
         (lambda: MODEL.draw_noise(np.random.default_rng(0), 2, 0), "k must be"),
         (lambda: MODEL.fit_exact(X), "rank > latent_dim"),
         (lambda: LinearGaussian(3, 3).fit_exact(X), "latent_dim < data_dim"),

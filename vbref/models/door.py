@@ -72,6 +72,30 @@ def noise(noise: Array, n: int, latent_dim: int) -> None:
         raise ValueError("noise must have K >= 1 samples on its first axis, has none")
 
 
+def last_axis(name: str, array: Array, length: int) -> None:
+    """Raise ValueError unless `array` is (…, length)."""
+    if array.shape[-1:] != (length,):
+        raise ValueError(f"{name} must have shape (..., {length}), has {array.shape}")
+
+
+def sampling(
+    params: Mapping[str, Array],
+    shapes: Shapes,
+    noise: Array,
+    latent_dim: int,
+    own: Array | None,
+    data_dim: int,
+) -> tuple[Params, Array, Array | None]:
+    """Check what `sample` is given: noise (…, latent_dim), and `observation_noise` None or (…, data_dim)."""
+    given = {} if own is None else {"observation_noise": own}
+    checked, (noise, *rest) = together(params, shapes, noise=noise, **given)
+    last_axis("noise", noise, latent_dim)
+    if not rest:
+        return checked, noise, None
+    check.shape("observation_noise", rest[0], (*noise.shape[:-1], data_dim))
+    return checked, noise, rest[0]
+
+
 @contextmanager
 def overflow_named() -> Iterator[None]:
     """Turn an overflow or an invalid operation into a ValueError about params, the likely cause."""

@@ -47,7 +47,7 @@ class Bernoulli:
         check.unit_interval(x=x)
 
     def log_prob(self, params: Mapping[str, Array], out: Array, x: Array) -> tuple[Array, Any]:
-        """Σ x l − log(1 + e^l), as −Σ [max(l, 0) − x l] + log(1 + e^−|l|): nothing overflows or cancels."""
+        """Σ x l − log(1 + e^l), as −Σ [max(l, 0) − x l + log(1 + e^−|l|)]: nothing overflows or cancels."""
         t = np.exp(-abs(out))
         return -(np.maximum(out, 0) - x * out + np.log1p(t)).sum(axis=-1), (out, t, x)
 
@@ -98,7 +98,7 @@ class Gaussian:
         return 2 * self.data_dim if self.scale == "head" else self.data_dim
 
     def shapes(self) -> Shapes:
-        """ "likelihood.log_var", where σ is a parameter."""
+        """The shape of "likelihood.log_var", where σ is a parameter."""
         learned: Shapes = {"learned": (), "per-pixel": (self.data_dim,)}
         return {"likelihood.log_var": learned[self.scale]} if self.scale in learned else {}
 

@@ -148,10 +148,11 @@ class LinearGaussian:
 
         `observation_noise` (…, data_dim), standard normals too, is scaled by the noise's scale and added.
         """
-        given = {} if observation_noise is None else {"observation_noise": observation_noise}
-        checked, arrays = door.together(params, self.shapes(), noise=noise, **given)
-        mean = arrays[0] @ checked["weight"] + checked["mean"]
-        return mean if observation_noise is None else mean + np.exp(checked["log_var"] / 2) * arrays[1]
+        checked, noise, own = door.sampling(
+            params, self.shapes(), noise, self.latent_dim, observation_noise, self.data_dim
+        )
+        mean = noise @ checked["weight"] + checked["mean"]
+        return mean if own is None else mean + np.exp(checked["log_var"] / 2) * own
 
     def fit_exact(self, x: Array) -> Params:
         """Maximum likelihood of PPCA, in closed form (Tipping and Bishop 1999, equations 7 and 8).
@@ -223,9 +224,9 @@ class LinearGaussian:
 class _Spectrum:
     """What x has to say of z: the singular values s of A = W/√v = U diag(s) V, and h = √(1 + s²).
 
-    In the basis V, C/√v√v is 1 + s² along V and 1 across it, so that each form below is a sum over s without
-    a difference of large terms, also where v → 0 or latent_dim >= data_dim. U is (latent_dim, rank), V (rank,
-    data_dim), rank the smaller of the two; r are rows x − mean.
+    In the basis V, C scaled by 1/√v on both sides is 1 + s² along V and 1 across it, so that each form below
+    is a sum over s without a difference of large terms, also where v → 0 or latent_dim >= data_dim. U is
+    (latent_dim, rank), V (rank, data_dim), rank the smaller of the two; r are rows x − mean.
     """
 
     scale: Array
@@ -261,10 +262,10 @@ class _Spectrum:
     def posterior_cov(self) -> Array:
         """S = (I + A Aᵀ)⁻¹: 1/h² along the columns of U, 1 across them where latent_dim > data_dim."""
         scaled = self.U / self.h
-        across = (
-            np.eye(len(self.U), dtype=self.U.dtype) - self.U @ self.U.T if len(self.U) > len(self.s) else 0
-        )
-        return scaled @ scaled.T + across
+        along = scaled @ scaled.T
+        if len(self.U) == len(self.s):
+            return along
+        return along + np.eye(len(self.U), dtype=along.dtype) - self.U @ self.U.T
 
     def _split(self, r: Array) -> Gaussian:
         """r/√v along V, as coordinates, and the rest of it, which is 0 where V spans the data space."""

@@ -168,6 +168,7 @@ class VAE:
     def decode(self, params: Mapping[str, Array], z: Array) -> Array:
         """E[x | z], (…, data_dim) for z (…, latent_dim)."""
         params, (z,) = door.together(params, self.shapes(), z=z)
+        door.last_axis("z", z, self.latent_dim)
         return self.likelihood.mean(params, self.decoder.apply(params, z))
 
     @door.overflow_named()
@@ -182,10 +183,11 @@ class VAE:
         With `observation_noise` (…, data_dim) it is x itself: standard normals for a Gaussian likelihood,
         uniforms on [0, 1) for a Bernoulli one.
         """
-        given = {} if observation_noise is None else {"observation_noise": observation_noise}
-        params, (noise, *own) = door.together(params, self.shapes(), noise=noise, **given)
+        params, noise, own = door.sampling(
+            params, self.shapes(), noise, self.latent_dim, observation_noise, self.data_dim
+        )
         out = self.decoder.apply(params, self.prior.sample(params, noise))
-        return self.likelihood.sample(params, out, own[0]) if own else self.likelihood.mean(params, out)
+        return self.likelihood.mean(params, out) if own is None else self.likelihood.sample(params, out, own)
 
     def _run(self, params: Mapping[str, Array], x: Array, noise: Array, index: Any) -> _Run:
         checked, (x, noise) = door.together(params, self.shapes(), x=x, noise=noise)
