@@ -1,0 +1,156 @@
+"""Special functions against mpmath; SciPy as the second oracle of those it has."""
+
+import math
+
+import mpmath as mp
+import numpy as np
+import pytest
+import scipy.special
+
+from vbref import numerics
+from vbref.numerics import special
+
+ROOT = 1.4616321449683623
+MAGNITUDES = [float(f"1e{k}") for k in range(-300, 301, 20)]
+BESIDE_ROOT = [ROOT * (1 + t) for t in (0, 2e-16, -1e-15, 1e-12, -1e-8, 1e-4, -0.01, 0.26, 0.28)]
+POSITIVE = [*MAGNITUDES, *BESIDE_ROOT, *np.linspace(0.05, 30, 61).tolist()]
+PAIRS = [
+    (x, x * (1 + t)) for x in (1e-8, 0.3, 1.0, 7.5, 11.9, 200.0, 1e8) for t in (1e-12, -1e-8, 1e-3, -0.4, 0.6)
+]
+FAR = [(1e-8, 1e8), (1e8, 1e-8), (0.5, 30.0), (30.0, 0.5), (5.0, 1e-3)]
+
+
+@pytest.fixture(autouse=True)
+def _digits():
+    with mp.workdps(80):
+        yield
+
+
+def error(got, want):
+    return float(abs((mp.mpf(float(got)) - want) / want))
+
+
+def bregman(function, slope, x, y):
+    x, y = mp.mpf(x), mp.mpf(y)
+    return function(y) - function(x) - (y - x) * slope(x)
+
+
+def triples():
+    return [(x, y, y - x) for x, y in PAIRS + FAR]
+
+
+@pytest.mark.parametrize("x", POSITIVE)
+def test_digamma(x):
+    assert error(special.digamma(x), mp.digamma(mp.mpf(x))) < 1e-13
+
+
+@pytest.mark.parametrize("x", [x for x in POSITIVE if x > 1e-150])
+def test_trigamma(x):
+    assert error(special.trigamma(x), mp.psi(1, mp.mpf(x))) < 1e-13
+
+
+def test_polygammas_of_scipy():
+    x = np.geomspace(0.01, 1e6, 200)
+    np.testing.assert_allclose(numerics.digamma(x), scipy.special.digamma(x), rtol=1e-13)
+    np.testing.assert_allclose(numerics.trigamma(x), scipy.special.polygamma(1, x), rtol=1e-13)
+
+
+def test_trigamma_beyond_range():
+    assert special.trigamma(1e-200) == math.inf
+    assert special.trigamma_times(0.0, 1e-200) == 0.0
+    assert error(special.trigamma_times(1e-300, 1e-200), mp.mpf("1e100")) < 1e-13
+    assert error(special.trigamma_times(2.0, 3.5), 2 * mp.psi(1, mp.mpf(3.5))) < 1e-13
+
+
+@pytest.mark.parametrize(
+    "t", [1e-150, -1e-150, 1e-9, -1e-4, 0.2, -0.34, -0.36, 0.49, 0.51, 3.0, 1e9, -1 + 1e-15]
+)
+def test_log1p_deficit(t):
+    with mp.workdps(400):
+        assert error(special.log1p_deficit(t), mp.mpf(t) - mp.log1p(mp.mpf(t))) < 1e-14
+
+
+@pytest.mark.parametrize("a", [1e-300, 1e-20, 1e-3, 0.7, 3.0, 11.9, 12.1, 1e3, 1e9, 1e200])
+@pytest.mark.parametrize("b", [1e-300, 1e-8, 0.6, 4.0, 12.5, 1e9])
+def test_log_beta(a, b):
+    with mp.workdps(300):
+        want = mp.loggamma(mp.mpf(a)) + mp.loggamma(mp.mpf(b)) - mp.loggamma(mp.mpf(a) + mp.mpf(b))
+    assert abs(float(special.log_beta(a, b) - want)) < 1e-13 * max(1, abs(float(want)))
+    assert special.log_beta(a, b) == special.log_beta(b, a)
+
+
+def test_log_beta_of_scipy():
+    a, b = np.geomspace(0.01, 30, 30)[:, None], np.geomspace(0.02, 30, 30)  # beyond, SciPy's own terms cancel
+    np.testing.assert_allclose(numerics.log_beta(a, b), scipy.special.betaln(a, b), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(("x", "y", "d"), triples())
+def test_differences_and_divergences(x, y, d):
+    with mp.workdps(120):
+        gap, slope = (lambda v: mp.loggamma(v) - v * mp.log(v) + v), (lambda v: mp.digamma(v) - mp.log(v))
+        curvature = lambda v: mp.psi(1, v)  # noqa: E731
+        assert (
+            error(special.digamma_difference(x, y, d), mp.digamma(mp.mpf(y)) - mp.digamma(mp.mpf(x))) < 1e-13
+        )
+        assert error(special.digamma_bregman(x, y, d), bregman(mp.digamma, curvature, x, y)) < 1e-13
+        assert error(special.stirling_bregman(x, y, d), bregman(gap, slope, x, y)) < 1e-13
+        assert (
+            error(
+                special.xlogx_bregman(x, y, d),
+                bregman(lambda v: v * mp.log(v), lambda v: mp.log(v) + 1, x, y),
+            )
+            < 1e-13
+        )
+        assert (
+            error(special.log_bregman(x, y, d), bregman(lambda v: -mp.log(v), lambda v: -1 / v, x, y)) < 1e-13
+        )
+
+
+@pytest.mark.parametrize(
+    ("x", "d"), [(x, t * x) for x in (1e-8, 0.4, 6.0, 1e8) for t in (1e-9, -1e-4, 0.4, -0.9, 1e4)]
+)
+def test_lgamma_bregman(x, d):
+    with mp.workdps(120):
+        y = mp.mpf(x) + mp.mpf(d)
+        want = mp.loggamma(y) - mp.loggamma(mp.mpf(x)) - mp.mpf(d) * mp.digamma(mp.mpf(x))
+    assert error(special.lgamma_bregman(x, d), want) < 1e-13
+
+
+@pytest.mark.parametrize("name", ["digamma_difference", "digamma_bregman", "stirling_bregman", "log_bregman"])
+def test_nothing_between_equals(name):
+    assert [getattr(special, name)(x, x, 0.0) for x in (1e-300, 0.4, 12.0, 1e300)] == [0.0] * 4
+
+
+def test_xlogy():
+    assert special.xlogy(0.0, 0.0) == 0.0
+    assert special.xlogy(2.0, math.e) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (special.digamma, (1.3,)),
+        (special.trigamma, (1.3,)),
+        (special.log1p_deficit, (0.2,)),
+        (special.log_beta, (20.0, 0.5)),
+        (special.stirling_bregman, (2.0, 2.5, 0.5)),
+        (special.digamma_bregman, (2.0, 2.5, 0.5)),
+        (special.lgamma_bregman, (2.0, 0.5)),
+    ],
+)
+def test_float32_stays_and_agrees(function, arguments):
+    narrow = function(*(np.float32(v) for v in arguments))
+    signature = function.nopython_signatures[-1]
+    assert str(signature.return_type) == "float32"
+    assert error(narrow, mp.mpf(float(function(*(float(np.float32(v)) for v in arguments))))) < 3e-6
+
+
+def test_domain():
+    assert math.isnan(special.digamma(-1.5))
+    assert math.isnan(special.trigamma(0.0))
+    with pytest.raises(ValueError, match="x must be > 0"):
+        numerics.digamma(0.0)
+    with pytest.raises(ValueError, match="b must be > 0"):
+        numerics.log_beta(1.0, -2.0)
+    with pytest.raises(ValueError, match="float32 or float64"):
+        numerics.trigamma(np.arange(1, 4))
