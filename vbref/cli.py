@@ -236,8 +236,10 @@ def _print_task(task: Any) -> None:
     size = sum(value.size for value in task.model.init(_any_rng()).values())
     rows = f"{len(task.train)} rows to train on, {len(task.test)} held out"
     print(f"{config['system']} on {config['data']}: {rows}, {task.test.shape[1]} values each")
-    settings = f"{config['dtype']}, {config['epochs']} epochs, seed {config['seed']}"
-    print(f"{size} parameters, {settings}", flush=True)
+    print(
+        f"{size} parameters, {config['dtype']}, epochs: {config['epochs']}, seed: {config['seed']}",
+        flush=True,
+    )
     if config["likelihood"] == "bernoulli" and config["binarise"] == "none":
         print("grey values under a Bernoulli likelihood: cross entropies, no densities; see --binarise")
 

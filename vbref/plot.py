@@ -31,7 +31,7 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
 def reconstructions(originals: NDArray[Any], decoded: NDArray[Any], *, pairs_a_row: int = 8) -> "Figure":
     """Each original (N, D) beside the decoder's mean (N, D) at the mean of its posterior."""
     pairs = [_beside(x, y) for x, y in zip(_images(originals), _images(decoded), strict=True)]
-    figure, axes = _figure(7.2, 0.62 + 7.2 * _ratio(pairs, pairs_a_row))
+    figure, axes = _figure(7.2, 0.42 + 7.2 * _ratio(pairs, pairs_a_row))
     _show_tiles(axes, _tiled(pairs, pairs_a_row))
     axes.set_title("originals (left) beside reconstructions (right)", fontsize=10, color=_INK)
     return figure
@@ -40,7 +40,7 @@ def reconstructions(originals: NDArray[Any], decoded: NDArray[Any], *, pairs_a_r
 def samples(means: NDArray[Any], *, a_row: int = 12) -> "Figure":
     """The decoder's mean (N, D) at draws from the prior."""
     images = [_framed(image) for image in _images(means)]
-    figure, axes = _figure(7.2, 0.62 + 7.2 * _ratio(images, a_row))
+    figure, axes = _figure(7.2, 0.42 + 7.2 * _ratio(images, a_row))
     _show_tiles(axes, _tiled(images, a_row))
     axes.set_title("the decoder's mean at draws from the prior", fontsize=10, color=_INK)
     return figure
@@ -67,7 +67,12 @@ def bounds(ks: Sequence[int], means: Sequence[float], standard_errors: Sequence[
     )
     for k, mean in zip(ks, means, strict=True):
         axes.annotate(
-            f"{mean:.2f}", (k, mean), xytext=(7, -13), textcoords="offset points", fontsize=8.5, color=_INK
+            f"{mean:.2f}".replace("-", "−"),
+            (k, mean),
+            xytext=(7, -13),
+            textcoords="offset points",
+            fontsize=8.5,
+            color=_INK,
         )
     axes.set_xscale("log")
     axes.set_xticks(list(ks), [str(k) for k in ks])
@@ -85,13 +90,17 @@ def bounds(ks: Sequence[int], means: Sequence[float], standard_errors: Sequence[
 def history(history: Mapping[str, Any]) -> "Figure":
     """The bounds of each epoch."""
     figure, axes = _figure(6.4, 4.2)
+    from matplotlib.ticker import MaxNLocator
+
     colours = [_BLUE, _ORANGE, "#3a8a4d", "#8a5aa8"]
     named = [(name, values) for name, values in history.items() if name != "seconds"]
     for (name, values), colour in zip(named, colours, strict=False):
         epochs = np.arange(1, len(values) + 1)
-        axes.plot(epochs, values, color=colour, linewidth=1.6, label=name, marker="o" * (len(values) == 1))
+        axes.plot(epochs, values, color=colour, linewidth=1.2, label=name, marker="o" * (len(values) == 1))
     low, high = _without_the_start([values for _, values in named])
     axes.set_ylim(low, high)
+    axes.ticklabel_format(useOffset=False)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axes.legend(frameon=False, fontsize=9, loc="lower right")
     _dress(axes, "epoch", "nats per datum", "the bound while training")
     return figure
@@ -125,13 +134,19 @@ def _images(rows: NDArray[Any]) -> NDArray[Any]:
     return rows.reshape(len(rows), side, side) if side * side == rows.shape[1] else rows[:, None]
 
 
-def _framed(image: Image) -> Image:
-    return np.pad(image, max(1, image.shape[1] // 14), constant_values=np.nan)
+def _framed(image: Image, gaps: int = 1) -> Image:
+    """The image with `gaps` gaps of blank on either side and one above and below."""
+    gap = _gap(image)
+    return np.pad(image, ((gap, gap), (gaps * gap, gaps * gap)), constant_values=np.nan)
 
 
 def _beside(left: Image, right: Image) -> Image:
-    thin = np.full((left.shape[0], max(1, left.shape[1] // 14)), np.nan)
-    return _framed(np.concatenate([left, thin, right], axis=1))
+    """One tile of two images, closer to each other than to their neighbours."""
+    return _framed(np.concatenate([left, right], axis=1), gaps=2)
+
+
+def _gap(image: Image) -> int:
+    return max(1, image.shape[0] // 14)
 
 
 def _ratio(tiles: Sequence[Image], a_row: int) -> float:
@@ -146,7 +161,11 @@ def _tiled(tiles: Sequence[Image], a_row: int) -> Image:
 
 
 def _show_tiles(axes: "Axes", tiled: Image) -> None:
-    axes.imshow(tiled, cmap="gray_r", interpolation="nearest")
+    """Ink on paper, from the smallest value to the largest. Bytes, because matplotlib makes many copies."""
+    low, high = np.nanmin(tiled), np.nanmax(tiled)
+    ink = (np.nan_to_num(tiled, nan=low) - low) / max(high - low, np.finfo(tiled.dtype).tiny)
+    grey = np.uint8(255) - np.round(255 * ink).astype(np.uint8)
+    axes.imshow(np.repeat(grey[:, :, None], 3, axis=2), interpolation="nearest")
     axes.set_axis_off()
 
 
@@ -170,7 +189,7 @@ def _scatter_by_label(axes: "Axes", points: NDArray[Any], labels: NDArray[Any]) 
     for i, name in enumerate(names):
         colour = colours(i if len(names) <= 10 else i / (len(names) - 1))
         x, y = points[labels == name].T
-        axes.scatter(x, y, s=9, color=colour, alpha=0.75, linewidths=0, label=str(name))
+        axes.scatter(x, y, s=15, color=colour, alpha=0.8, linewidths=0, label=str(name))
     if len(names) <= 20:
         axes.legend(
             title="label",
@@ -185,5 +204,5 @@ def _scatter_by_label(axes: "Axes", points: NDArray[Any], labels: NDArray[Any]) 
 def _without_the_start(series: Sequence[Any]) -> tuple[float, float]:
     """Limits that show the later nine tenths: the first steps are far below the part that matters."""
     later = np.concatenate([np.asarray(values)[len(values) // 10 :] for values in series])
-    margin = 0.06 * float(np.ptp(later)) + 1e-6 * abs(float(later[-1])) + 1e-12
+    margin = max(0.06 * float(np.ptp(later)), 0.1)
     return float(later.min()) - margin, float(later.max()) + margin

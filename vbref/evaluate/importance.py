@@ -42,7 +42,7 @@ def iwae(
     *,
     repeats: int = 1,
     batch_size: int = 100,
-    tile: int = 50,
+    tile: int = 10,
 ) -> Estimate:
     """IWAE_K(x) = E log (1/K) Σ_k w_k ≤ log p(x) of each row of x, in nats (xu/18); k = 1 is the ELBO.
 
