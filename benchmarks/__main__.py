@@ -1,7 +1,7 @@
 """`python -m benchmarks [CASE…] [--cores 1,2] [--json FILE]`: check, then time, against PyTorch and JAX.
 
-Every case runs in a process of its own for every core count, pinned to that many cores with that many threads for
-all sides. BLAS kernels are whatever each library picks unless OPENBLAS_CORETYPE is set in the environment.
+Every case runs in a process of its own for every core count, pinned to that many cores with that many threads
+for all sides. BLAS kernels are whatever each library picks unless OPENBLAS_CORETYPE is set in the environment.
 """
 
 import argparse
@@ -103,7 +103,8 @@ def _line(row: dict) -> str:
     ratios = "  ".join(f"{peer} {seconds / row['seconds']:.2f}x" for peer, seconds in row["peers"].items())
     floor = f"  over the floor {row['seconds'] / row['floor_seconds']:.2f}" if row["floor_seconds"] else ""
     return (
-        f"{row['case']:24s} {row['cores']} core(s) {row['dtype']}  {1e3 * row['seconds']:10.4f} ms a {row['unit']}  "
+        f"{row['case']:24s} {row['cores']} core(s) {row['dtype']}  "
+        f"{1e3 * row['seconds']:10.4f} ms a {row['unit']}  "
         f"{ratios}{floor}  (spread {100 * row['spread']:.0f} %, {row['blas']})"
     )
 

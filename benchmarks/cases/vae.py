@@ -1,7 +1,7 @@
 """The VAE's training step: forward, backward, Adam; one pass over an epoch of minibatches a round.
 
-All sides start from the same parameters and see the same rows and the same noise, so the bounds of an epoch must
-agree to float32 rounding, step by step. Binary rows, ELBO with its KL in closed form.
+All sides start from the same parameters and see the same rows and the same noise, so the bounds of an epoch
+must agree to float32 rounding, step by step. Binary rows, ELBO with its KL in closed form.
 """
 
 from collections.abc import Callable

@@ -83,11 +83,15 @@ def probabilities(**named: FloatArray) -> None:
     unit_interval(**named)
     for name, array in named.items():
         if array.ndim == 0 or array.shape[-1] == 0:
-            raise ValueError(f"{name} must have a last axis of at least one category, has shape {array.shape}")
+            raise ValueError(
+                f"{name} must have a last axis of at least one category, has shape {array.shape}"
+            )
         total = array.sum(axis=-1, dtype=np.float64)
         slack = 8 * np.finfo(array.dtype).eps * array.shape[-1]
         if not (abs(total - 1) <= slack).all():
-            raise ValueError(f"{name} must sum to one over the last axis, sums to {total.flat[abs(total - 1).argmax()]}")
+            raise ValueError(
+                f"{name} must sum to one over the last axis, sums to {total.flat[abs(total - 1).argmax()]}"
+            )
 
 
 def broadcast(**named: FloatArray) -> tuple[int, ...]:
