@@ -42,7 +42,7 @@ def run_audit(args: argparse.Namespace) -> int:
         found = _audited(args.ids)
         if args.json:
             args.json.write_text(_as_json(found), encoding="utf-8")
-    except (LookupError, ValueError, OSError, SyntaxError) as error:
+    except (LookupError, ValueError, OSError) as error:
         return _refuse(error)
     print(summary(found, colour=has_colour()))
     return 1 if any(record.failures for record in found) else 0

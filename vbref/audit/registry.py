@@ -96,13 +96,16 @@ def claims_of_notes() -> tuple[Entry, ...]:
 
 
 def claims_of_file(path: str | Path) -> tuple[Entry, ...]:
-    """Return the claims of a user's Python file; ValueError where it has none or one id twice."""
+    """Return the claims of a user's Python file; ValueError where it fails, has none, or has one id twice."""
     path = Path(path)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise ValueError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
     found = claims_of_module(module)
     if not found:
         raise ValueError(f"{path} declares no claims: a module variable must hold them")
@@ -149,7 +152,7 @@ def _record(entry: Entry, finding: Finding) -> Record:
 def _reason(entry: Entry) -> str:
     """Return the record's prose: what keeps it from a value, its reading, the note, conditions and asides."""
     if not isinstance(entry, Claim):
-        return entry.note
+        return entry.note.rstrip(".") + "."
     parts = [entry.why, f"Read as: {entry.reading.latex}" if entry.reading else "", entry.note]
     parts += [f"Constant: {entry.constant.latex}, free of {entry.constant.free_of}"] if entry.constant else []
     parts += [f"Condition: {condition.text}" for condition in entry.conditions]

@@ -26,7 +26,7 @@ def paint(text: str, kind: str, colour: bool) -> str:
 
 
 def summary(records: Sequence[Record], colour: bool = False, width: int | None = None) -> str:
-    """Return the whole report: one row a note (a list where that is too wide), one line a misprint, folded to the width."""
+    """Return the whole report: one row a note (a list where that is too wide), one line a misprint."""
     width = width or shutil.get_terminal_size((120, 24)).columns
     parts = [_table(records, colour) if width >= 96 else _list(records, colour)]
     parts += [part for part in (_misprints(records, colour, width), _failures(records, colour)) if part]

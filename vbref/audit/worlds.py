@@ -58,7 +58,7 @@ class GaussianWorld(World):
 
 @dataclass(frozen=True)
 class Table:
-    """A finite model over all x: prior (Z,), likelihood (Z, X), row z p(·|z), encoder (X, Z), row x q(·|x)."""
+    """A finite model over all x: prior (Z,), likelihood (Z, X), rows p(·|z), encoder (X, Z), rows q(·|x)."""
 
     prior: Array
     likelihood: Array
@@ -147,9 +147,9 @@ def gaussian(rng: Generator) -> GaussianWorld:
 def gaussian_world(
     *, x: float, prior_scale: float, slope: float, offset: float, noise_scale: float, loc: float, scale: float
 ) -> GaussianWorld:
-    """Return the linear-Gaussian world of these parameters, for parameters within [-2, 2] and scales near one.
+    """Return the linear-Gaussian world of these parameters: each within [-2, 2], scales near one.
 
-    On |z| ≤ 14 no density underflows, so that logarithms of ratios stay finite, and every tail is below 1e-20.
+    On |z| ≤ 14 no density underflows, so that logarithms of ratios stay finite, and tails are below 1e-20.
     """
     z = np.linspace(-14.0, 14.0, 401)
     return GaussianWorld(

@@ -83,7 +83,7 @@ def _with_posteriors(rng):
 
 
 def _one_encoder():
-    """Two models whose likelihoods are ordered one way, and one encoder that orders their bounds the other way."""
+    """Two models whose likelihoods are ordered one way, and an encoder that orders their bounds the other."""
     prior = np.array([0.5, 0.5])
     better = np.array([[0.9, 0.1], [0.1, 0.9]])
     worse = np.array([[0.45, 0.55], [0.45, 0.55]])
@@ -163,7 +163,8 @@ CLAIMS = [
         "xu/2b",
         statement=r"= \arg\max_\theta \sum_{i=1}^n \log \int_{z_i} p_\theta(x_i|z_i) p(z_i)",
         verdict="holds",
-        domain="8 observations under 5 candidate finite models with one prior; the objective at each and its argmax",
+        domain="8 observations under 5 candidate finite models with one prior; the objective at each and"
+        " its argmax",
         draw=_candidates,
         printed=lambda w: _with_argmax(
             [sum(np.log(m.likelihood[:, x] @ m.prior) for x in w.data) for m in w.models]
@@ -194,7 +195,8 @@ CLAIMS = [
     ),
     Claim(
         "xu/3c",
-        statement=r"= \log\left[\mathbb E_{z\sim q_\phi(z|x)}\left(\frac{p_\theta(x, z|\theta)}{q_\phi(z|x)}\right)\right]",
+        statement=r"= \log\left[\mathbb E_{z\sim q_\phi(z|x)}\left(\frac{p_\theta(x,"
+        r" z|\theta)}{q_\phi(z|x)}\right)\right]",
         verdict="holds",
         domain=_WORLD,
         draw=worlds.latent,
@@ -214,7 +216,8 @@ CLAIMS = [
         equality=_posterior,
         printed=lambda w: w.integral(w.q * np.log(w.joint / w.q)),
         oracles=_EVIDENCE,
-        note="Jensen's inequality; equality at q = posterior. No condition on the support: what q misses only lowers it",
+        note="Jensen's inequality; equality at q = posterior. No condition on the support: what q misses"
+        " only lowers it",
     ),
     Claim(
         "xu/4b",
@@ -231,7 +234,8 @@ CLAIMS = [
     Definition("xu/4d", r"= \text{ELBO}(\phi, \theta)", "The same name with θ shown"),
     Definition(
         "xu/5",
-        r"\text{ELBO}_k(\phi) = \frac1k \sum_{j=1}^k \log\frac{p_\theta(x, z^j)}{q_\phi(z^j|x)},\ z^j\sim q_\phi(z|x)",
+        r"\text{ELBO}_k(\phi) = \frac1k \sum_{j=1}^k \log\frac{p_\theta(x, z^j)}{q_\phi(z^j|x)},"
+        r"\ z^j\sim q_\phi(z|x)",
         "ELBO as in xu/4 again, and its k-sample average, a random variable whose mean it is",
     ),
     Claim(
@@ -244,7 +248,8 @@ CLAIMS = [
         draw=_average,
         printed=lambda w: w.world.integral(w.world.q * np.log(w.world.joint / w.world.q)),
         oracles={"exact moments": _band_by_moments, "cumulants by Cauchy's integral": _band_by_cumulants},
-        note="The law of large numbers, with rate k^(-1/2) where log w has a variance. The limit needs no moment:"
+        note="The law of large numbers, with rate k^(-1/2) where log w has a variance. The limit needs"
+        " no moment:"
         " E_q[log⁺ w] ≤ E_q[w] = p(x), so that the average converges even to an ELBO of −∞",
         conditions=[
             Condition("the z^j are independent; outside, all are one draw", Case(world=_TWO_POINT, tied=True))
@@ -322,17 +327,20 @@ CLAIMS = [
         domain=_WORLD,
         draw=worlds.latent,
         oracles=_ELBO,
-        why="Brackets are missing: a logarithm that ends after its first factor, as in xu/8 and in the next line,"
+        why="Brackets are missing: a logarithm that ends after its first factor, as in xu/8 and in the"
+        " next line,"
         " or one that runs to the end of the integrand, gives another value; neither gives the ELBO",
         reading=Form(
-            r"\int \log\bigl[p_\theta(x|z) p(z)\bigr] q_\phi(z|x)\,dz + \int \log\frac{1}{q_\phi(z|x)} q_\phi(z|x)\,dz",
+            r"\int \log\bigl[p_\theta(x|z) p(z)\bigr] q_\phi(z|x)\,dz + \int \log\frac{1}{q_\phi(z|x)}"
+            r" q_\phi(z|x)\,dz",
             lambda w: w.integral(np.log(w.likelihood * w.prior) * w.q) + w.integral(np.log(1 / w.q) * w.q),
         ),
         note="Split two",
     ),
     Claim(
         "xu/10b",
-        statement=r"= \mathbb E_{z\sim q_\phi(z|x)}[\log p_\theta(x,z)] - \int \log q_\phi(z|x)\, q_\phi(z|x)\,dz",
+        statement=r"= \mathbb E_{z\sim q_\phi(z|x)}[\log p_\theta(x,z)] - \int \log q_\phi(z|x)\,"
+        r" q_\phi(z|x)\,dz",
         verdict="holds",
         domain=_WORLD,
         draw=worlds.latent,
@@ -362,7 +370,8 @@ CLAIMS = [
     ),
     Claim(
         "xu/11b",
-        statement=r"= \log\left(\frac{p_\theta(x,z)}{q_\phi(z|x)}\right) - \log\left(\frac{p_\theta(z|x)}{q_\phi(z|x)}\right)",
+        statement=r"= \log\left(\frac{p_\theta(x,z)}{q_\phi(z|x)}\right) -"
+        r" \log\left(\frac{p_\theta(z|x)}{q_\phi(z|x)}\right)",
         verdict="holds",
         domain=_WORLD + "; at every z",
         draw=worlds.latent,
@@ -415,11 +424,13 @@ CLAIMS = [
         oracles=_MLE,
         why="The summand has no i, and the right side is a pair (θ, φ) where the left is θ alone",
         reading=Form(
-            r"\hat\theta \text{ is the } \theta \text{ of } \arg\max_{\theta,\phi} \sum_i \text{ELBO}(\theta, \phi; x_i)"
+            r"\hat\theta \text{ is the } \theta \text{ of } \arg\max_{\theta,\phi} \sum_i"
+            r" \text{ELBO}(\theta, \phi; x_i)"
             r" \text{ where } q_\phi \text{ reaches the posterior}",
             _profile_elbo,
         ),
-        note="The bound's maximum over q is the evidence, so that ≈ is = where the encoders hold the posteriors",
+        note="The bound's maximum over q is the evidence, so that ≈ is = where the encoders hold the"
+        " posteriors",
         conditions=[
             Condition("q_φ can be the posterior of every θ; outside, one flat encoder", _one_encoder())
         ],
@@ -447,7 +458,8 @@ CLAIMS = [
     ),
     Claim(
         "xu/12e",
-        statement=r"= \arg\max_{\theta,\phi} \sum_{i=1}^n \sum_{j=1}^k \log\frac{p_\theta(x,z^j)}{q_\phi(z^j|x)}",
+        statement=r"= \arg\max_{\theta,\phi} \sum_{i=1}^n \sum_{j=1}^k"
+        r" \log\frac{p_\theta(x,z^j)}{q_\phi(z^j|x)}",
         verdict="holds",
         domain="6 candidate pairs (θ, φ), 1 to 4 observations, 1 to 5 given samples",
         draw=_log_weights,

@@ -112,7 +112,7 @@ def _marginals(rng, count=2):
 
 
 def _dependent():
-    """p with x_2 = x_1, of uniform marginals, against a uniform product: KL = log 2 where the marginals give 0."""
+    """p with x_2 = x_1 and uniform marginals, q a uniform product: KL = log 2 where the marginals give 0."""
     half = np.array([0.5, 0.5])
     return Case(p=[half, half], q=[half, half], joint=np.array([0.5, 0.0, 0.0, 0.5]))
 
@@ -174,7 +174,8 @@ CLAIMS = [
     Claim(
         "xu/30a",
         statement=r"\text{KL} = \int_x \left[\frac12\log\frac{|\Sigma_2|}{|\Sigma_1|}"
-        r" - \frac12(x-\mu_1)^T\Sigma_1^{-1}(x-\mu_1) + \frac12(x-\mu_2)^T\Sigma_2^{-1}(x-\mu_2)\right] p(x)\,dx",
+        r" - \frac12(x-\mu_1)^T\Sigma_1^{-1}(x-\mu_1) + \frac12(x-\mu_2)^T\Sigma_2^{-1}(x-\mu_2)\right]"
+        r" p(x)\,dx",
         verdict="holds",
         domain=_DOMAIN_PAIR,
         draw=worlds.gaussian_pair,
@@ -243,7 +244,8 @@ CLAIMS = [
     ),
     Claim(
         "xu/31a",
-        statement=r"\text{KL} = \frac12\left(\text{tr}(\Sigma_1) + \bar\mu_1^T\bar\mu_1 - K - \log\det(\Sigma_1)\right)",
+        statement=r"\text{KL} = \frac12\left(\text{tr}(\Sigma_1) + \bar\mu_1^T\bar\mu_1 - K -"
+        r" \log\det(\Sigma_1)\right)",
         verdict="holds",
         domain="1 to 3 dimensions, diagonal Σ_1 against N(0, I)",
         draw=_diagonal,
@@ -255,7 +257,8 @@ CLAIMS = [
     ),
     Claim(
         "xu/31b",
-        statement=r"= \frac12\left(\sum_k\sigma_k^2 + \sum_k\mu_k^2 - \sum_k 1 - \log\prod_k\sigma_k^2\right)",
+        statement=r"= \frac12\left(\sum_k\sigma_k^2 + \sum_k\mu_k^2 - \sum_k 1 -"
+        r" \log\prod_k\sigma_k^2\right)",
         verdict="misprint",
         domain="1 to 3 dimensions, Σ_1 = diag(σ_1, …, σ_K) as the notes substitute it",
         draw=_diagonal,
@@ -267,7 +270,8 @@ CLAIMS = [
         " Σ_1 = diag(σ_1², …, σ_K²), with which every line is right",
         corrected=Form(
             r"\frac12\left(\sum_k\sigma_k + \sum_k\mu_k^2 - \sum_k 1 - \log\prod_k\sigma_k\right)"
-            r"\ \text{for}\ \Sigma_1 = \text{diag}(\sigma_k);\ \text{as printed for}\ \Sigma_1 = \text{diag}(\sigma_k^2)",
+            r"\ \text{for}\ \Sigma_1 = \text{diag}(\sigma_k);\ \text{as printed for}\ \Sigma_1 ="
+            r" \text{diag}(\sigma_k^2)",
             lambda w: 0.5 * (sum(w.sigma) + sum(w.mu**2) - len(w.mu) - np.log(np.prod(w.sigma))),
         ),
         counterexample=Counterexample(
@@ -312,7 +316,8 @@ CLAIMS = [
         oracles=_KL_JOINT,
         why=_NO_DX2 + ", and the second term stands outside of it with x_1 and x_2 unbound",
         reading=Form(
-            r"-\int\int\bigl(p(x_1)p(x_2)[\log q(x_1)+\log q(x_2)] - p(x_1)p(x_2)[\log p(x_1)+\log p(x_2)]\bigr)dx_1dx_2",
+            r"-\int\int\bigl(p(x_1)p(x_2)[\log q(x_1)+\log q(x_2)] - p(x_1)p(x_2)[\log p(x_1)+\log"
+            r" p(x_2)]\bigr)dx_1dx_2",
             lambda w: -_over_joint(w, lambda p, q1, q2, p1, p2: p * (q1 + q2) - p * (p1 + p2)),
         ),
         note="Logarithms of products",
@@ -352,8 +357,10 @@ CLAIMS = [
     ),
     Claim(
         "xu/32e",
-        statement=r"= -\left(\int_{x_1}p(x_1)\log q(x_1)\int_{x_2}p(x_2) + \int_{x_1}p(x_1)\int_{x_2}p(x_2)\log q(x_2)"
-        r" - \int_{x_1}p(x_1)\log p(x_1)\int_{x_2}p(x_2) - \int_{x_1}p(x_1)\int_{x_2}p(x_2)\log p(x_2)\right)",
+        statement=r"= -\left(\int_{x_1}p(x_1)\log q(x_1)\int_{x_2}p(x_2) +"
+        r" \int_{x_1}p(x_1)\int_{x_2}p(x_2)\log q(x_2)"
+        r" - \int_{x_1}p(x_1)\log p(x_1)\int_{x_2}p(x_2) - \int_{x_1}p(x_1)\int_{x_2}p(x_2)\log"
+        r" p(x_2)\right)",
         verdict="holds",
         domain=_DOMAIN_JOINT,
         draw=_marginals,
@@ -412,7 +419,8 @@ CLAIMS = [
     ),
     Claim(
         "xu/33a",
-        statement=r"\text{KL}(p(x_1)p(x_2)\|q(x_1)q(x_2)) = \text{KL}(p(x_1)\|q(x_1)) + \text{KL}(p(x_2)\|q(x_2))",
+        statement=r"\text{KL}(p(x_1)p(x_2)\|q(x_1)q(x_2)) = \text{KL}(p(x_1)\|q(x_1)) +"
+        r" \text{KL}(p(x_2)\|q(x_2))",
         verdict="holds",
         domain=_DOMAIN_JOINT,
         draw=_marginals,
@@ -423,14 +431,17 @@ CLAIMS = [
     ),
     Claim(
         "xu/33b",
-        statement=r"\text{KL}\Bigl(\prod_k p(x_k)\,\|\,\prod_k q(x_k)\Bigr) = \sum_{i=1}^k \text{KL}(p(x_i)\|q(x_i))",
+        statement=r"\text{KL}\Bigl(\prod_k p(x_k)\,\|\,\prod_k q(x_k)\Bigr) = \sum_{i=1}^k"
+        r" \text{KL}(p(x_i)\|q(x_i))",
         verdict="notation",
         domain="one to four independent finite variables",
         draw=lambda rng: _marginals(rng, int(rng.integers(1, 5))),
         oracles=_KL_JOINT,
-        why="k is the product's bound index on the left and the number of factors on the right, where nothing binds it",
+        why="k is the product's bound index on the left and the number of factors on the right, where"
+        " nothing binds it",
         reading=Form(
-            r"\text{KL}\Bigl(\prod_{k=1}^K p(x_k)\,\|\,\prod_{k=1}^K q(x_k)\Bigr) = \sum_{k=1}^K \text{KL}(p(x_k)\|q(x_k))",
+            r"\text{KL}\Bigl(\prod_{k=1}^K p(x_k)\,\|\,\prod_{k=1}^K q(x_k)\Bigr) = \sum_{k=1}^K"
+            r" \text{KL}(p(x_k)\|q(x_k))",
             lambda w: sum(p @ np.log(p / q) for p, q in zip(w.p, w.q, strict=True)),
         ),
         note="xu/32 by induction",

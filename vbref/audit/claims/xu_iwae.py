@@ -206,7 +206,8 @@ CLAIMS = [
     ),
     Claim(
         "xu/15c",
-        statement=r"= \mathbb E_{z\sim q_\phi(z|x)}\left[\log\left[\frac{p_\theta(x|z)p(z)}{q_\phi(z|x)}\right]\right]",
+        statement=r"= \mathbb E_{z\sim"
+        r" q_\phi(z|x)}\left[\log\left[\frac{p_\theta(x|z)p(z)}{q_\phi(z|x)}\right]\right]",
         verdict="holds",
         domain=_DOMAIN.replace("k from 1 to 4", "k = 1"),
         draw=_world,
@@ -265,7 +266,8 @@ CLAIMS = [
             )
         ),
         oracles=_EVIDENCE,
-        note="The first sample integrated out; its term is p(x), under an outer logarithm of all that follows",
+        note="The first sample integrated out; its term is p(x), under an outer logarithm of all that"
+        " follows",
         conditions=[Condition("q(z|x) > 0 wherever p(x, z) > 0", _chosen(_UNCOVERED, 2, 1))],
     ),
     Claim(
@@ -356,7 +358,8 @@ CLAIMS = [
         draw=_numbers,
         printed=lambda w: sum(w.w) / len(w.w),
         oracles={"all subsets": _mean_over_subsets, "inclusion chances": _inclusion},
-        note="Every number has the same chance to be chosen. Drawing with replacement, m > k included, keeps this"
+        note="Every number has the same chance to be chosen. Drawing with replacement, m > k included,"
+        " keeps this"
         " equation true; it is xu/21 that needs distinct indices",
         conditions=[
             Condition(
@@ -414,7 +417,8 @@ CLAIMS = [
             *_samples(w.world, w.m)
         ),
         oracles=_SUBSETS,
-        note="m distinct ones of k independent samples are m independent samples. Equal values may occur, equal"
+        note="m distinct ones of k independent samples are m independent samples. Equal values may"
+        " occur, equal"
         " indices may not",
         conditions=[
             Condition("the indices are drawn without replacement", _with_replacement(_TWO_POINT, 2, 2))
