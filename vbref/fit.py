@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vbref import checkpoint as files
-from vbref.nn.optim import Adam
 
 Params = dict[str, NDArray[Any]]
 History = dict[str, NDArray[np.float64]]
@@ -92,7 +91,7 @@ def fit(
     """
     _check_sizes(epochs=epochs, batch_size=batch_size, k=k, rows=len(x), checkpoint_every=checkpoint_every)
     _check_options(scale, validation, patience, checkpoint, resume)
-    optimizer = Adam(learning_rate) if optimizer is None else optimizer
+    optimizer = _adam(learning_rate) if optimizer is None else optimizer
     run = _Run(model, x, validation, rng, batch_size, k, scale, optimizer, schedule, prepare)
     state = run.resumed(checkpoint) if resume and checkpoint is not None else run.started(params)
     with _bar(progress, epochs, state.epoch) as show:
@@ -246,6 +245,13 @@ class _Run:
                 raise ValueError(f"{path}: its run had {name} = {was.get(name)}, this one has {now[name]}")
         if record["rng"]["bit_generator"] != type(self.rng.bit_generator).__name__:
             raise ValueError(f"{path}: its run drew from {record['rng']['bit_generator']}, rng does not")
+
+
+def _adam(learning_rate: float) -> Any:
+    # Here and not above, because `import vbref` loads this module, and the room of networks loads Numba.
+    from vbref.nn.optim import Adam
+
+    return Adam(learning_rate)
 
 
 def _per_point(model: Any) -> bool:

@@ -142,7 +142,8 @@ def _framed(image: Image, gaps: int = 1) -> Image:
 
 def _beside(left: Image, right: Image) -> Image:
     """One tile of two images, closer to each other than to their neighbours."""
-    return _framed(np.concatenate([left, right], axis=1), gaps=2)
+    gap = np.full((len(left), _gap(left)), np.nan)
+    return _framed(np.concatenate([left, gap, right], axis=1), gaps=2)
 
 
 def _gap(image: Image) -> int:

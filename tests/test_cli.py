@@ -1,0 +1,203 @@
+import gzip
+import json
+import os
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import vbref
+from vbref import runs
+from vbref.cli import main
+
+SMALL = ["--epochs", "2", "--hidden", "8", "--latent", "2", "--test-size", "12"]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Cheaper bounds: the same estimator with fewer samples."""
+    monkeypatch.setattr(runs, "KS", {1: 4, 5: 2})
+
+
+@pytest.fixture
+def images(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (60, 4, 4)).astype(np.uint8)
+    path = tmp_path / "images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(struct.pack(">IIII", 0x803, 60, 4, 4) + x.tobytes()))
+    return path
+
+
+def one_line(text, *parts):
+    assert len(text.strip().splitlines()) == 1, text
+    assert "Traceback" not in text
+    for part in parts:
+        assert part in text
+
+
+def test_train_writes_a_run_that_evaluate_repeats(tmp_path, capsys, small, images):
+    out = tmp_path / "run"
+    assert main(["train", "vae", "--data", str(images), "--out", str(out), *SMALL]) == 0
+    printed = capsys.readouterr().out
+    assert "48 rows to train on, 12 held out, 16 values each" in printed
+    assert "epoch    2/2" in printed
+    names = ["bounds.json", "bounds.png", "checkpoint.npz", "config.json", "history.json", "history.png"]
+    names += ["latent.png", "params.npz", "reconstructions.png", "samples.png"]
+    assert sorted(os.listdir(out)) == names
+    assert main(["evaluate", str(out)]) == 0
+    table = capsys.readouterr().out
+    assert table.strip() in printed
+    assert "1 (ELBO)" in table
+    with np.load(out / "params.npz", allow_pickle=False) as params:
+        assert params["encoder.0.weight"].dtype == np.float32
+    config = json.loads((out / "config.json").read_text())
+    assert (config["binarise"], config["maximum"]) == ("dynamic", 255)
+
+
+def test_evaluate_says_when_the_numbers_changed(tmp_path, capsys, small, images):
+    out = tmp_path / "run"
+    main(["train", "vae", "--data", str(images), "--out", str(out), *SMALL])
+    saved = json.loads((out / "bounds.json").read_text())
+    saved[0]["mean"] += 0.5
+    (out / "bounds.json").write_text(json.dumps(saved))
+    capsys.readouterr()
+    assert main(["evaluate", str(out)]) == 1
+    one_line(capsys.readouterr().err, "check failed", "0.5 nats")
+
+
+def test_evaluate_refuses_other_data(tmp_path, capsys, small, images):
+    out = tmp_path / "run"
+    main(["train", "vae", "--data", str(images), "--out", str(out), *SMALL])
+    content = bytearray(gzip.decompress(images.read_bytes()))
+    content[-1] ^= 1
+    images.write_bytes(gzip.compress(content))
+    capsys.readouterr()
+    assert main(["evaluate", str(out)]) == 2
+    one_line(capsys.readouterr().err, "not the data")
+
+
+def test_interrupted_run_resumes_to_the_same_bits(tmp_path, capsys, small, images, monkeypatch):
+    common = ["train", "vae", "--data", str(images), *SMALL, "--epochs", "5"]
+    assert main([*common, "--out", str(tmp_path / "whole")]) == 0
+
+    def stop(self, epoch, row):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("vbref.cli._Lines.__call__", stop)
+        capsys.readouterr()
+        assert main([*common, "--out", str(tmp_path / "cut")]) == 130
+        one_line(capsys.readouterr().err, "interrupted", f"vbref train vae --resume {tmp_path / 'cut'}")
+    assert main(["train", "vae", "--resume", str(tmp_path / "cut")]) == 0
+    for name in ("params.npz", "bounds.json"):
+        whole, cut = ((tmp_path / run / name) for run in ("whole", "cut"))
+        if name.endswith("json"):
+            assert whole.read_text() == cut.read_text()
+        else:
+            a, b = np.load(whole), np.load(cut)
+            assert all(a[key].tobytes() == b[key].tobytes() for key in a)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--likelihood", "gaussian"],
+        ["--likelihood", "gaussian", "--scale", "fixed", "--sigma", "0.5", "--dtype", "float64"],
+        ["--objective", "iwae", "--gradient", "dreg", "--posterior", "full"],
+        ["--gradient", "sticking-the-landing", "--prior", "learned"],
+        ["--patience", "1", "--epochs", "3"],
+        ["--binarise", "none"],
+        ["--binarise", "static", "--hidden", "8", "6"],
+    ],
+)
+def test_train_with_options(tmp_path, capsys, small, images, options):
+    out = str(tmp_path / "run")
+    assert main(["train", "vae", "--data", str(images), "--out", out, *SMALL, *options]) == 0
+    assert "±" in capsys.readouterr().out
+
+
+def test_default_folder_does_not_overwrite(tmp_path, small, images, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert main(["train", "vae", "--data", str(images), *SMALL]) == 0
+    assert sorted(os.listdir("runs")) == ["vae-images-idx3-ubyte", "vae-images-idx3-ubyte-2"]
+
+
+def test_faithful_by_name(tmp_path, small):
+    options = ["--likelihood", "gaussian", "--out", str(tmp_path / "run")]
+    assert main(["train", "vae", "--data", "faithful", *options, *SMALL]) == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["train", "nonsense"], "no model 'nonsense'; known: vae"),
+        (["train"], "MODEL"),
+        ([], "COMMAND"),
+        (["fly"], "fly"),
+        (["train", "vae", "--epochs", "0"], "must be a whole number >= 1, was '0'"),
+        (["train", "vae", "--learning-rate", "nan"], "must be a number > 0, was 'nan'"),
+        (["train", "vae", "--seed", "-1"], "must be a whole number >= 0"),
+        (["train", "vae", "--dtype", "float16"], "float16"),
+        (["train", "vae", "--frobnicate"], "--frobnicate"),
+        (["train", "vae", "--data", "missing.npz"], "missing.npz: No such file"),
+        (["train", "vae", "--data", "faithful"], "try --likelihood gaussian"),
+        (["train", "vae", "--test-size", "9999"], "held_out"),
+        (["train", "vae", "--gradient", "dreg"], "dreg"),
+        (["train", "vae", "--sigma", "2"], "sigma"),
+        (["train", "vae", "--resume", "nowhere"], "nowhere"),
+        (["train", "vae", "--resume", "nowhere", "--seed", "1"], "only --epochs"),
+        (["evaluate", "nowhere"], "nowhere"),
+        (["evaluate"], "RUN"),
+    ],
+)
+def test_bad_usage_is_one_clear_line(tmp_path, capsys, monkeypatch, argv, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(argv) == 2
+    out, err = capsys.readouterr()
+    one_line(err, message)
+    assert out == ""
+    assert not os.path.exists("runs")
+
+
+def test_broken_files_are_one_clear_line(tmp_path, capsys):
+    broken = tmp_path / "broken.npz"
+    broken.write_bytes(b"PK\x03\x04 broken")
+    assert main(["train", "vae", "--data", str(broken)]) == 2
+    one_line(capsys.readouterr().err, "broken.npz")
+    (tmp_path / "config.json").write_text("{}")
+    assert main(["evaluate", str(tmp_path)]) == 2
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["train", "vae", "--out", str(tmp_path / "file" / "run"), *SMALL]) == 2
+    one_line(capsys.readouterr().err, "file")
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path, capsys, small, images):
+    argv = ["train", "vae", "--data", str(images), "--out", str(tmp_path / "run"), *SMALL]
+    assert main(argv) == 0
+    capsys.readouterr()
+    assert main(argv) == 2
+    one_line(capsys.readouterr().err, "--resume")
+
+
+def test_info_and_version(capsys):
+    assert main(["info"]) == 0
+    printed = capsys.readouterr().out
+    for name in ("numpy", "numba", "blas threads", "compiled code"):
+        assert name in printed
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"vbref {vbref.__version__}"
+    assert main(["train", "--help"]) == 0
+
+
+def test_a_reader_that_leaves_is_no_error():
+    command = f"{sys.executable} -m vbref.cli info | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.returncode in (0, 141)
+    assert done.stdout.startswith("vbref")
