@@ -6,6 +6,7 @@ broadcast shape.
 """
 
 from vbref.kl.discrete import bernoulli, bernoulli_grad, categorical, categorical_grad
+from vbref.kl.kumaraswamy import kumaraswamy_beta, kumaraswamy_beta_grad, kumaraswamy_beta_series
 from vbref.kl.multivariate_normal import multivariate_normal, multivariate_normal_grad
 from vbref.kl.normal import (
     diag_normal,
@@ -23,6 +24,9 @@ __all__ = [
     "categorical_grad",
     "diag_normal",
     "diag_normal_grad",
+    "kumaraswamy_beta",
+    "kumaraswamy_beta_grad",
+    "kumaraswamy_beta_series",
     "multivariate_normal",
     "multivariate_normal_grad",
     "normal",
