@@ -161,8 +161,8 @@ def _checked(**named: ArrayLike) -> dict[str, FloatArray]:
     return arrays
 
 
-def check_uniform(noise: FloatArray) -> None:
+def check_uniform(noise: FloatArray, name: str = "noise") -> None:
     """Raise ValueError unless every entry is in [0, 1): at 1 the quantile is infinite."""
-    check.unit_interval(noise=noise)
+    check.unit_interval(**{name: noise})
     if (noise == 1).any():
-        raise ValueError("noise must be in [0, 1), has 1.0")
+        raise ValueError(f"{name} must be in [0, 1), has 1.0")

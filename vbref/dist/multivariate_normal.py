@@ -35,8 +35,7 @@ def cholesky_backward(d_scale_tril: ArrayLike, scale_tril: ArrayLike) -> FloatAr
     dΣ = dL Lᵀ + L dLᵀ gives L⁻¹dL = Φ(L⁻¹ dΣ L⁻ᵀ), where Φ keeps the lower triangle and halves the diagonal;
     its transpose takes d_L to L⁻ᵀ Φ(Lᵀ d_L) L⁻¹, made symmetric.
     """
-    d_tril, tril = check.floats(d_scale_tril=d_scale_tril, scale_tril=scale_tril)
-    _check_tril(tril)
+    d_tril, tril = check.floats(d_scale_tril=d_scale_tril, scale_tril=_lower(scale_tril))
     inner = _lower_half(_t(tril) @ np.tril(d_tril))
     half = np.linalg.solve(_t(tril), inner)
     return _symmetrised(_t(np.linalg.solve(_t(tril), _t(half))))
@@ -47,13 +46,13 @@ def log_prob(x: ArrayLike, mean: ArrayLike, cov: ArrayLike) -> Any:
 
     x, mean (..., D); cov (..., D, D). Raises ValueError unless cov is symmetric positive definite.
     """
-    return log_prob_tril(x, mean, cholesky(_beside(cov, x, mean)))
+    return _log_density(*_aligned({"cov": cholesky(cov)}, x=x, mean=mean))
 
 
 def log_prob_grad(x: ArrayLike, mean: ArrayLike, cov: ArrayLike) -> tuple[Any, ...]:
     """Derivatives of `log_prob` by x, mean, cov: with s = Σ⁻¹(x − μ), (−s, s, ½(ssᵀ − Σ⁻¹))."""
-    tril = cholesky(_beside(cov, x, mean))
-    s = _score(*_checked(x, mean, tril))
+    x, mu, tril = _aligned({"cov": cholesky(cov)}, x=x, mean=mean)
+    s = _score(x, mu, tril)
     inverse = inverse_from_tril(tril)
     d_cov = (_outer(s, s) - inverse) * s.dtype.type(0.5)
     return -s, s, d_cov
@@ -61,14 +60,12 @@ def log_prob_grad(x: ArrayLike, mean: ArrayLike, cov: ArrayLike) -> tuple[Any, .
 
 def log_prob_tril(x: ArrayLike, mean: ArrayLike, scale_tril: ArrayLike) -> Any:
     """Log density from the Cholesky factor: with z = L⁻¹(x − μ), −½zᵀz − Σ log L_dd − ½D log 2π, in nats."""
-    x, mu, tril = _checked(x, mean, scale_tril)
-    z = _whiten(x - mu, tril)
-    return (_constant(tril) - np.square(z).sum(axis=-1) * z.dtype.type(0.5))[()]
+    return _log_density(*_aligned({"scale_tril": _lower(scale_tril)}, x=x, mean=mean))
 
 
 def log_prob_tril_grad(x: ArrayLike, mean: ArrayLike, scale_tril: ArrayLike) -> tuple[Any, ...]:
     """Derivatives of `log_prob_tril` by its arguments: with s = L⁻ᵀz, (−s, s, tril(s zᵀ) − diag(1/L_dd))."""
-    x, mu, tril = _checked(x, mean, scale_tril)
+    x, mu, tril = _aligned({"scale_tril": _lower(scale_tril)}, x=x, mean=mean)
     z = _whiten(x - mu, tril)
     s = _score(x, mu, tril)
     return -s, s, np.tril(_outer(s, z)) - _reciprocal_diagonal(tril)
@@ -103,19 +100,20 @@ def sample(noise: ArrayLike, mean: ArrayLike, cov: ArrayLike) -> Any:
 
     xu/24 prints μ + Σ × ε, whose covariance is Σ², not Σ: a factor L of Σ = LLᵀ belongs there.
     """
-    return sample_tril(noise, mean, cholesky(_beside(cov, noise, mean)))
+    eps, mu, tril = _aligned({"cov": cholesky(cov)}, noise=noise, mean=mean)
+    return mu + _apply(tril, eps)
 
 
 def sample_backward(d_x: ArrayLike, noise: ArrayLike, mean: ArrayLike, cov: ArrayLike) -> tuple[Any, ...]:
     """Cotangents of noise, mean, cov from that of x = sample(noise, mean, cov), through the factor."""
-    tril = cholesky(_beside(cov, noise, mean))
-    d_noise, d_mean, d_tril = sample_tril_backward(d_x, noise, mean, tril)
-    return d_noise, d_mean, cholesky_backward(d_tril, np.broadcast_to(tril, d_tril.shape))
+    eps, mu, tril = _aligned({"cov": cholesky(cov)}, noise=noise, mean=mean)
+    d_noise, d_mean, d_tril = sample_tril_backward(d_x, eps, mu, tril)
+    return d_noise, d_mean, cholesky_backward(d_tril, tril)
 
 
 def sample_tril(noise: ArrayLike, mean: ArrayLike, scale_tril: ArrayLike) -> Any:
     """The point μ + Lε for the Cholesky factor L, (..., D)."""
-    eps, mu, tril = _checked(noise, mean, scale_tril, "noise")
+    eps, mu, tril = _aligned({"scale_tril": _lower(scale_tril)}, noise=noise, mean=mean)
     return mu + _apply(tril, eps)
 
 
@@ -123,9 +121,10 @@ def sample_tril_backward(
     d_x: ArrayLike, noise: ArrayLike, mean: ArrayLike, scale_tril: ArrayLike
 ) -> tuple[Any, ...]:
     """Cotangents of noise, mean, scale_tril from that of x = μ + Lε: (Lᵀd_x, d_x, tril(d_x εᵀ))."""
-    eps, _, tril = _checked(noise, mean, scale_tril, "noise")
+    eps, mu, tril = _aligned({"scale_tril": _lower(scale_tril)}, noise=noise, mean=mean)
     (d,) = check.floats(d_x=d_x)
-    return _apply(_t(tril), d), d.copy(), np.tril(_outer(d, np.broadcast_to(eps, d.shape)))
+    check.shape("d_x", d, mu.shape)
+    return _apply(_t(tril), d), d.copy(), np.tril(_outer(d, eps))
 
 
 def _t(matrix: FloatArray) -> FloatArray:
@@ -148,6 +147,11 @@ def _lower_half(matrix: FloatArray) -> FloatArray:
     d = matrix.shape[-1]
     weight = np.tril(np.ones((d, d), matrix.dtype)) - np.eye(d, dtype=matrix.dtype) / 2
     return matrix * weight.astype(matrix.dtype)
+
+
+def _log_density(x: FloatArray, mu: FloatArray, tril: FloatArray) -> Any:
+    z = _whiten(x - mu, tril)
+    return (_constant(tril) - np.square(z).sum(axis=-1) * z.dtype.type(0.5))[()]
 
 
 def _whiten(residual: FloatArray, tril: FloatArray) -> FloatArray:
@@ -189,35 +193,26 @@ def _symmetric(name: str, matrix: FloatArray) -> None:
         )
 
 
-def _check_tril(tril: FloatArray) -> None:
+def _lower(scale_tril: ArrayLike) -> FloatArray:
+    (tril,) = check.floats(scale_tril=scale_tril)
     _square("scale_tril", tril)
     if np.triu(tril, 1).any():
         raise ValueError("scale_tril must be lower triangular, has entries above the diagonal")
     check.positive(**{"the diagonal of scale_tril": _diagonal(tril)})
+    return tril
 
 
-def _beside(cov: ArrayLike, *others: ArrayLike) -> FloatArray:
-    """cov as an array; refused where its dtype is not that of the arguments beside it."""
-    named = {f"argument {i + 1}": other for i, other in enumerate(others)}
-    return check.floats(**named, cov=cov)[-1]
-
-
-def _checked(x: ArrayLike, mean: ArrayLike, scale_tril: ArrayLike, name: str = "x") -> list[FloatArray]:
-    """The arguments with leading axes broadcast against each other."""
-    x, mu, tril = check.floats(**{name: x, "mean": mean, "scale_tril": scale_tril})
-    _check_tril(tril)
+def _aligned(factor: dict[str, FloatArray], **vectors: ArrayLike) -> list[FloatArray]:
+    """The vectors (..., D) and the factor (..., D, D), in this order, on common leading axes."""
+    *arrays, tril = check.floats(**vectors, **factor)
     d = tril.shape[-1]
-    for label, vector in ((name, x), ("mean", mu)):
+    for name, vector in zip(vectors, arrays, strict=True):
         if vector.ndim == 0 or vector.shape[-1] != d:
-            raise ValueError(f"{label} must have shape (..., {d}), has {vector.shape}")
-    lead = check.broadcast(**{name: x[..., 0], "mean": mu[..., 0], "scale_tril": tril[..., 0, 0]})
-    return [
-        np.broadcast_to(x, (*lead, d)),
-        np.broadcast_to(mu, (*lead, d)),
-        np.broadcast_to(tril, (*lead, d, d)),
-    ]
+            raise ValueError(f"{name} must have shape (..., {d}), has {vector.shape}")
+    heads = {name: vector[..., 0] for name, vector in zip(vectors, arrays, strict=True)}
+    lead = check.broadcast(**heads, **{name: tril[..., 0, 0] for name in factor})
+    return [*(np.broadcast_to(v, (*lead, d)) for v in arrays), np.broadcast_to(tril, (*lead, d, d))]
 
 
 def _parameters(mean: ArrayLike, cov: ArrayLike) -> list[FloatArray]:
-    tril = cholesky(_beside(cov, mean))
-    return _checked(mean, mean, tril, "mean_")[1:]
+    return _aligned({"cov": cholesky(cov)}, mean=mean)

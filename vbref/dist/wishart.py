@@ -130,14 +130,20 @@ def _bartlett(
     z, u, *_ = check.floats(normals=normals, uniforms=uniforms, df=df, scale=scale)
     nu, tril = _parameters(df, scale)
     d = tril.shape[-1]
-    check.shape("normals", z[(0,) * (z.ndim - 2)] if z.ndim > 2 else z, (d, d))
-    check.shape("uniforms", u[(0,) * (u.ndim - 1)] if u.ndim > 1 else u, (d,))
-    check_uniform(u)
+    _trailing("normals", z, (d, d))
+    _trailing("uniforms", u, (d,))
+    check_uniform(u, "uniforms")
     lead = check.broadcast(normals=z[..., 0, 0], uniforms=u[..., 0], df=nu)
     y = special.gammaincinv(_shapes(nu, d, np.float64), u.astype(np.float64))
     below = np.broadcast_to(np.tril(z, -1), (*lead, d, d))
     bartlett = below + np.sqrt(2 * y)[..., None, :].astype(z.dtype) * np.eye(d, dtype=z.dtype)
     return bartlett, np.broadcast_to(nu, lead), np.broadcast_to(tril, (*lead, d, d))
+
+
+def _trailing(name: str, array: FloatArray, expected: tuple[int, ...]) -> None:
+    if array.shape[array.ndim - len(expected) :] != expected:
+        wanted = ", ".join(map(str, expected))
+        raise ValueError(f"{name} must have shape (..., {wanted}), has {array.shape}")
 
 
 def _normaliser(nu: FloatArray, tril: FloatArray) -> FloatArray:
