@@ -6,18 +6,18 @@ With z_k = z(x, ε_k) and log w_k = log p(x | z_k) + log p(z_k) − log q(z_k | 
     split two:  mean_k log w_k                         the ELBO, all of it sampled (xu/10)
     IWAE:       log mean_k w_k                         (xu/13)
 
-and a batch's objective is their sum over rows (meanfield/D6). All gradients go back through one decoder pass:
-with c_k = ∂objective/∂log w_k (1/K, or for IWAE w_k/Σ w_j), generative parameters θ get Σ_k c_k ∂_θ log p(x,
-z_k), and by ε_k fixed the statistics h of q get, for each `gradient`,
+and a batch's objective is their sum over rows (meanfield/D6). All gradients go back through one decoder pass.
+With c_k = ∂objective/∂log w_k, which is 1/K or for IWAE w_k/Σ w_j, the generative parameters θ get
+Σ_k c_k ∂_θ log p(x, z_k). With ε_k held fixed the statistics h of q get, for each `gradient`,
 
-    pathwise               Σ_k c_k  [∇_z log p(x, z_k) · ∂z_k/∂h − d log q(z_k)/dh]     the derivative of the
-    objective sticking-the-landing   Σ_k c_k  [∇_z log p(x, z_k) − ∇_z log q(z_k)] · ∂z_k/∂h dreg
-    Σ_k c_k² [∇_z log p(x, z_k) − ∇_z log q(z_k)] · ∂z_k/∂h
+    pathwise              Σ_k c_k  [∇_z log p(x, z_k) · ∂z_k/∂h − d log q(z_k)/dh]
+    sticking-the-landing  Σ_k c_k  [∇_z log p(x, z_k) − ∇_z log q(z_k)] · ∂z_k/∂h
+    dreg                  Σ_k c_k² [∇_z log p(x, z_k) − ∇_z log q(z_k)] · ∂z_k/∂h
 
-The second leaves out c ∂_h log q(z; h) at fixed z, a score, whose mean is zero with the ELBO's constant c
-(Roeder, Wu and Duvenaud 2017). With IWAE's c it is not, and reparameterising it once more gives the third
-(Tucker et al. 2019). Both are unbiased for the gradient of the objective's expectation; neither is the
-derivative of its sampled value.
+The first is the derivative of the objective as sampled. The second leaves out c ∂_h log q(z; h) at fixed z, a
+score whose mean is zero with the ELBO's constant c (Roeder, Wu and Duvenaud 2017). With IWAE's c it is not,
+and reparameterising that term once more gives the third (Tucker et al. 2019). Both are unbiased for the
+gradient of the objective's expectation; neither is the derivative of its sampled value.
 """
 
 import copy
