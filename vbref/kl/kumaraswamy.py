@@ -20,8 +20,8 @@ these two points,
 
     s(t) = t + e^(t − right) − e^(left − t),    left = min(0, log a) − ¾,    right = max(0, log b) + ¾,
 
-and the trapezoidal rule in t converges geometrically in 1/step: with the step 0.28, 31 to 65 nodes give
-1e-13. The derivatives by a and b are taken under the integral, at the same nodes.
+and the trapezoidal rule in t converges geometrically in 1/step: with the step 0.28, 29 to 49 nodes give
+1e-13 for a, b in [0.01, 100]. The derivatives by a and b are taken under the integral, at the same nodes.
 """
 
 import math
