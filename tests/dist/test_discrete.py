@@ -87,7 +87,7 @@ def test_categorical_logits_against_mpmath(logits):
 
 
 def test_categorical_entropy_grad_against_differences():
-    # The twin takes each p_k as free, so the oracle is the extension −Σ p log p beyond the simplex, by complex step.
+    # The twin takes each p_k as free: −Σ p log p beyond the simplex, by complex step.
     p, h = np.array([0.2, 0.5, 0.3]), 1e-30
     shifted = p + 1j * h * np.eye(3)
     want = -(shifted * np.log(shifted)).sum(axis=-1).imag / h

@@ -7,7 +7,10 @@ the large terms are gone before arithmetic meets them.
 """
 
 import math
+from typing import Any
 
+from vbref.numerics.check import FloatArray
+from vbref.numerics.elementwise import elementwise
 from vbref.numerics.jit import loop, scalar
 from vbref.numerics.special import log1p_deficit, stirling_gap, stirling_gap_slope, trigamma
 
@@ -45,35 +48,55 @@ def log_excess(log_y, c, a):
 
 
 @loop
-def stirling_gap_loop(a, out):
-    """Fill out with g(a)."""
+def _gap_loop(a, out):
     for i in range(out.shape[0]):
         out[i] = stirling_gap(a[i])
 
 
 @loop
-def stirling_gap_slope_loop(a, out):
-    """Fill out with g′(a)."""
+def _gap_slope_loop(a, out):
     for i in range(out.shape[0]):
         out[i] = stirling_gap_slope(a[i])
 
 
 @loop
-def stirling_gap_curvature_loop(a, out):
-    """Fill out with g″(a)."""
+def _gap_curvature_loop(a, out):
     for i in range(out.shape[0]):
         out[i] = stirling_gap_curvature(a[i])
 
 
 @loop
-def log_excess_loop(log_y, c, a, out):
-    """Fill out with a log(y/a) − (y − a)."""
+def _ratios_loop(log_y, c, a, out):
+    for i in range(out.shape[0]):
+        out[i] = log_ratio(log_y[i], c[i], a[i])
+
+
+@loop
+def _excesses_loop(log_y, c, a, out):
     for i in range(out.shape[0]):
         out[i] = log_excess(log_y[i], c[i], a[i])
 
 
-@loop
-def log_ratio_loop(log_y, c, a, out):
-    """Fill out with log(y/a)."""
-    for i in range(out.shape[0]):
-        out[i] = log_ratio(log_y[i], c[i], a[i])
+def gap(a: FloatArray) -> Any:
+    """g(a) of each element."""
+    return elementwise(_gap_loop, a=a)
+
+
+def gap_slope(a: FloatArray) -> Any:
+    """g′(a) of each element."""
+    return elementwise(_gap_slope_loop, a=a)
+
+
+def gap_curvature(a: FloatArray) -> Any:
+    """g″(a) of each element."""
+    return elementwise(_gap_curvature_loop, a=a)
+
+
+def log_ratios(log_y: FloatArray, c: FloatArray, a: FloatArray) -> Any:
+    """log(y/a) of each element."""
+    return elementwise(_ratios_loop, log_y=log_y, c=c, a=a)
+
+
+def log_excesses(log_y: FloatArray, c: FloatArray, a: FloatArray) -> Any:
+    """a log(y/a) − (y − a) of each element."""
+    return elementwise(_excesses_loop, log_y=log_y, c=c, a=a)

@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from vbref.dist import _stirling as rest
+from vbref.dist import _stirling as stirling
 from vbref.dist.gamma import check_uniform, standard_shape_grad
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
-from vbref.numerics.elementwise import elementwise
 
 _TINY_QUANTILE = 1e-200
 
@@ -32,8 +31,8 @@ def log_prob(x: ArrayLike, concentration: ArrayLike) -> Any:
     with np.errstate(divide="ignore"):
         log_p = np.log(p)
     safe = np.where(p > 0, p, alpha / total)
-    excess = elementwise(rest.log_excess_loop, y=np.log(safe) + np.log(total), c=_gap(safe, alpha), a=alpha)
-    left = _rest(rest.stirling_gap_loop, alpha).sum(axis=-1) - _rest(rest.stirling_gap_loop, total[..., 0])
+    excess = stirling.log_excesses(np.log(safe) + np.log(total), _surplus_over(safe, alpha), alpha)
+    left = stirling.gap(alpha).sum(axis=-1) - stirling.gap(total[..., 0])
     inner = (excess - np.log(safe)).sum(axis=-1) - left + total[..., 0] * _surplus(safe)
     return _on_faces(inner, p, alpha, log_p)[()]
 
@@ -45,17 +44,16 @@ def log_prob_grad(x: ArrayLike, concentration: ArrayLike) -> tuple[FloatArray, .
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         d_x = np.where(alpha == 1, 0, (alpha - 1) / p).astype(p.dtype)
         log_y = np.log(p) + np.log(total)
-    ratio = elementwise(rest.log_ratio_loop, y=log_y, c=_gap(p, alpha), a=alpha)
-    slope = rest.stirling_gap_slope_loop
-    return d_x, ratio + (_rest(slope, total) - _rest(slope, alpha))
+    ratio = stirling.log_ratios(log_y, _surplus_over(p, alpha), alpha)
+    return d_x, ratio + (stirling.gap_slope(total) - stirling.gap_slope(alpha))
 
 
 def entropy(concentration: ArrayLike) -> Any:
     """Differential entropy log B(α) + (α₀ − K)ψ(α₀) − Σ (α_k − 1)ψ(α_k), in nats, (...)."""
     alpha = _positive(concentration)
     total, k = alpha.sum(axis=-1), alpha.shape[-1]
-    part = _rest(rest.stirling_gap_loop, alpha) - (alpha - 1) * _rest(rest.stirling_gap_slope_loop, alpha)
-    whole = (total - k) * _rest(rest.stirling_gap_slope_loop, total) - _rest(rest.stirling_gap_loop, total)
+    part = stirling.gap(alpha) - (alpha - 1) * stirling.gap_slope(alpha)
+    whole = (total - k) * stirling.gap_slope(total) - stirling.gap(total)
     return ((part + np.log(alpha / total[..., None])).sum(axis=-1) + whole)[()]
 
 
@@ -63,10 +61,8 @@ def entropy_grad(concentration: ArrayLike) -> tuple[FloatArray, ...]:
     """Derivative of `entropy` by concentration, a tuple of one: (α₀ − K)ψ′(α₀) − (α_k − 1)ψ′(α_k)."""
     alpha = _positive(concentration)
     total, k = alpha.sum(axis=-1, keepdims=True), alpha.shape[-1]
-    common = (total - k) * _rest(rest.stirling_gap_curvature_loop, total) - k / total
-    return (
-        common.astype(alpha.dtype) + 1 / alpha - (alpha - 1) * _rest(rest.stirling_gap_curvature_loop, alpha),
-    )
+    common = (total - k) * stirling.gap_curvature(total) - k / total
+    return (common.astype(alpha.dtype) + 1 / alpha - (alpha - 1) * stirling.gap_curvature(alpha),)
 
 
 def mean(concentration: ArrayLike) -> FloatArray:
@@ -128,18 +124,21 @@ def _softmax(logits: FloatArray) -> FloatArray:
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def _gap(p: FloatArray, alpha: FloatArray) -> FloatArray:
+def _surplus_over(p: FloatArray, alpha: FloatArray) -> FloatArray:
     """c_k = α₀x_k − α_k, as x_k Σ_{j≠k} α_j − (1 − x_k)α_k: small α_k beside a large α₀ keeps its digits."""
-    others = np.stack([np.delete(alpha, k, axis=-1).sum(axis=-1) for k in range(alpha.shape[-1])], axis=-1)
-    return p * others - (1 - p) * alpha
+    return p * (_sum_before(alpha) + _sum_before(alpha[..., ::-1])[..., ::-1]) - (1 - p) * alpha
+
+
+def _sum_before(values: FloatArray) -> FloatArray:
+    """Σ_{j<k} of the last axis, without the subtraction that would lose small ones."""
+    sums = np.zeros_like(values)
+    sums[..., 1:] = np.cumsum(values[..., :-1], axis=-1)
+    return sums
 
 
 def _surplus(p: FloatArray) -> FloatArray:
     """Σ x_k − 1, the rounding left in x, summed from −1 so that the partial sums stay small."""
-    surplus = np.full(p.shape[:-1], -1, p.dtype)
-    for k in np.argsort(-p.reshape(-1, p.shape[-1]).max(axis=0, initial=0)):
-        surplus = surplus + p[..., k]
-    return surplus
+    return np.cumsum(np.concatenate([np.full_like(p[..., :1], -1), p], axis=-1), axis=-1)[..., -1]
 
 
 def _on_faces(inner: FloatArray, p: FloatArray, alpha: FloatArray, log_p: FloatArray) -> FloatArray:
@@ -150,10 +149,6 @@ def _on_faces(inner: FloatArray, p: FloatArray, alpha: FloatArray, log_p: FloatA
             "x must not lie where the density has no limit: faces with concentration below and above 1"
         )
     return np.where(falls, -np.inf, np.where(rises, np.inf, inner)).astype(p.dtype)
-
-
-def _rest(loop: Any, a: FloatArray) -> Any:
-    return elementwise(loop, a=a)
 
 
 def _positive(concentration: ArrayLike) -> FloatArray:

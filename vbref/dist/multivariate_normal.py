@@ -210,7 +210,7 @@ def _aligned(factor: dict[str, FloatArray], **vectors: ArrayLike) -> list[FloatA
         if vector.ndim == 0 or vector.shape[-1] != d:
             raise ValueError(f"{name} must have shape (..., {d}), has {vector.shape}")
     heads = {name: vector[..., 0] for name, vector in zip(vectors, arrays, strict=True)}
-    lead = check.broadcast(**heads, **{name: tril[..., 0, 0] for name in factor})
+    lead = check.broadcast(**heads, **dict.fromkeys(factor, tril[..., 0, 0]))
     return [*(np.broadcast_to(v, (*lead, d)) for v in arrays), np.broadcast_to(tril, (*lead, d, d))]
 
 

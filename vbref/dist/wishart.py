@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from vbref.dist import _stirling as gap
+from vbref.dist import _stirling as stirling
 from vbref.dist.gamma import check_uniform, standard_shape_grad
 from vbref.dist.multivariate_normal import cholesky, cholesky_backward, inverse_from_tril
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
-from vbref.numerics.elementwise import elementwise
 
 
 def log_prob(x: ArrayLike, df: ArrayLike, scale: ArrayLike) -> Any:
@@ -31,7 +30,7 @@ def log_prob(x: ArrayLike, df: ArrayLike, scale: ArrayLike) -> Any:
     root, nu, tril = _checked(x, df, scale)
     w = np.square(np.linalg.svd(np.linalg.solve(tril, root), compute_uv=False))
     a = nu[..., None] / 2
-    excess = elementwise(gap.log_excess_loop, y=np.log(w / 2), c=w / 2 - a, a=a).sum(axis=-1)
+    excess = stirling.log_excesses(np.log(w / 2), w / 2 - a, a).sum(axis=-1)
     return (excess - _normaliser(nu, tril) - (tril.shape[-1] + 1) * _log_diagonal(root))[()]
 
 
@@ -49,8 +48,8 @@ def log_prob_grad(x: ArrayLike, df: ArrayLike, scale: ArrayLike) -> tuple[Any, .
     d_scale = (half @ np.swapaxes(half, -1, -2) - weight * precision) / 2
     w = np.square(np.linalg.svd(inner, compute_uv=False))
     a = _shapes(nu, d)
-    ratio = elementwise(gap.log_ratio_loop, y=np.log(w / 2), c=w / 2 - a, a=a)
-    slope = elementwise(gap.stirling_gap_slope_loop, a=a)
+    ratio = stirling.log_ratios(np.log(w / 2), w / 2 - a, a)
+    slope = stirling.gap_slope(a)
     return d_x, (ratio - slope).sum(axis=-1)[()] / 2, d_scale
 
 
@@ -64,8 +63,8 @@ def entropy(df: ArrayLike, scale: ArrayLike) -> Any:
     nu, tril = _parameters(df, scale)
     d = tril.shape[-1]
     a, kappa = _shapes(nu, d), _offsets(nu, d)
-    terms = elementwise(gap.stirling_gap_loop, a=a) + kappa * np.log(a)
-    terms -= (a - kappa) * elementwise(gap.stirling_gap_slope_loop, a=a)
+    terms = stirling.gap(a) + kappa * np.log(a)
+    terms -= (a - kappa) * stirling.gap_slope(a)
     constant = d * (d - 1) / 4 * (1 + math.log(math.pi)) + d * (d + 1) / 2 * math.log(2)
     return (terms.sum(axis=-1) + (d + 1) * _log_diagonal(tril) + nu.dtype.type(constant))[()]
 
@@ -75,7 +74,7 @@ def entropy_grad(df: ArrayLike, scale: ArrayLike) -> tuple[Any, ...]:
     nu, tril = _parameters(df, scale)
     d = tril.shape[-1]
     a, kappa = _shapes(nu, d), _offsets(nu, d)
-    slope = kappa / a - (a - kappa) * elementwise(gap.stirling_gap_curvature_loop, a=a)
+    slope = kappa / a - (a - kappa) * stirling.gap_curvature(a)
     return slope.sum(axis=-1)[()] / 2, inverse_from_tril(tril) * nu.dtype.type((d + 1) / 2)
 
 
@@ -152,7 +151,7 @@ def _normaliser(nu: FloatArray, tril: FloatArray) -> FloatArray:
     a, half = nu[..., None] / 2, np.arange(d, dtype=nu.dtype) / 2
     shapes = _shapes(nu, d)
     ratio = shapes * np.log1p(-half / a)
-    terms = elementwise(gap.stirling_gap_loop, a=shapes) + ratio + half - half * np.log(a)
+    terms = stirling.gap(shapes) + ratio + half - half * np.log(a)
     return terms.sum(axis=-1) + nu.dtype.type(d * (d - 1) / 4 * math.log(math.pi))
 
 
