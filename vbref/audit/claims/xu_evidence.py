@@ -7,6 +7,7 @@ import numpy as np
 from vbref.audit import (
     Case,
     Claim,
+    Code,
     Condition,
     Definition,
     Limit,
@@ -106,6 +107,7 @@ CLAIMS = [
         r"\text{ELBO}_k(\phi) = \frac1k \sum_{j=1}^k \log\frac{p_\theta(x, z^j)}{q_\phi(z^j|x)},"
         r"\ z^j\sim q_\phi(z|x)",
         "ELBO as in xu/4 again, and its k-sample average, a random variable whose mean it is",
+        code=Code("vbref.bounds.elbo"),
     ),
     Claim(
         "xu/6",

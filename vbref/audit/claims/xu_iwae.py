@@ -6,6 +6,7 @@ import numpy as np
 
 from vbref.audit import (
     Claim,
+    Code,
     Condition,
     Counterexample,
     Definition,
@@ -65,6 +66,7 @@ CLAIMS = [
         r"\widehat{\text{IWAE}}_k = \log\left[\frac1k \sum_{j=1}^k"
         r" \frac{p_\theta(x|z^{(j)})p(z^{(j)})}{q_\phi(z^{(j)}|x)}\right]",
         "A random variable is defined",
+        code=Code("vbref.bounds.iwae"),
     ),
     Definition(
         "xu/14a",
@@ -94,6 +96,10 @@ CLAIMS = [
         printed=lambda w: (lambda v, mass: np.sum(np.log(1 / w.k * v.sum(1)) * mass))(*samples(w.world, w.k)),
         oracles=IWAE,
         note="The k samples are independent",
+        code=Code(
+            "vbref.bounds.iwae",
+            lambda iwae, w: (lambda v, mass: mass @ iwae(np.log(v), axis=1))(*samples(w.world, w.k)),
+        ),
     ),
     Definition(
         "xu/15a",

@@ -9,6 +9,7 @@ from vbref.audit import (
     Aside,
     Case,
     Claim,
+    Code,
     Condition,
     Definition,
     oracles,
@@ -170,6 +171,10 @@ CLAIMS = [
         printed=lambda w: oracles.iwae_by_enumeration(w.world, w.m),
         oracles=_SUBSETS,
         note="xu/14 at m",
+        code=Code(
+            "vbref.bounds.iwae_curve",
+            lambda curve, w: (lambda v, mass: curve(np.log(v).T)[w.m - 1] @ mass)(*samples(w.world, w.k)),
+        ),
         conditions=[
             Condition("the indices are drawn without replacement", _with_replacement(TWO_POINT, 2, 2))
         ],

@@ -203,6 +203,7 @@ CLAIMS = [
         printed=lambda w: w.sigma_p**2 / 2 + w.mu_p**2 / 2 - 0.5 - np.log(w.sigma_p),
         oracles=_KL_NORMAL,
         note="xu/34d at μ_q = 0, σ_q = 1",
+        code=Code("vbref.kl.normal", lambda kl, w: kl(w.mu_p, w.sigma_p, 0.0, 1.0)),
     ),
     Claim(
         "xu/35b",

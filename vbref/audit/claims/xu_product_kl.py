@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from vbref.audit import Case, Claim, Condition, Form, oracles, worlds
+from vbref.audit import Case, Claim, Code, Condition, Form, oracles, worlds
 
 
 def _marginals(rng, count=2):
@@ -218,5 +218,6 @@ CLAIMS = [
             lambda w: sum(p @ np.log(p / q) for p, q in zip(w.p, w.q, strict=True)),
         ),
         note="xu/32 by induction",
+        code=Code("vbref.kl.categorical", lambda kl, w: sum(kl(p, q) for p, q in zip(w.p, w.q, strict=True))),
     ),
 ]

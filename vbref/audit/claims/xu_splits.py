@@ -4,12 +4,13 @@ import numpy as np
 
 from vbref.audit import (
     Claim,
+    Code,
     Counterexample,
     Form,
     oracles,
     worlds,
 )
-from vbref.audit.claims.shared import ELBO, EVIDENCE, TWO_POINT, WORLD
+from vbref.audit.claims.shared import ELBO, EVIDENCE, TWO_POINT, WORLD, kl_to_prior
 
 _EVIDENCE_EVERYWHERE = {
     "exact sum over z": lambda w: np.full(len(w.q), oracles.log_evidence_by_sum(w)),
@@ -85,6 +86,12 @@ CLAIMS = [
         printed=lambda w: w.integral(w.q * np.log(w.likelihood)) + -_kl(w, w.q, w.prior),
         oracles=ELBO,
         note="xu/8 with names for its two terms",
+        code=Code(
+            "vbref.bounds.elbo_split_one",
+            lambda bound, w: w.integral(
+                w.q * bound(np.log(w.likelihood)[None], np.full(len(w.q), kl_to_prior(w)))
+            ),
+        ),
     ),
     Claim(
         "xu/10a",
@@ -124,6 +131,7 @@ CLAIMS = [
         printed=lambda w: w.integral(w.q * (np.log(w.joint) - np.log(w.q))),
         oracles=ELBO,
         note="Linearity",
+        code=Code("vbref.bounds.elbo", lambda elbo, w: w.integral(w.q * elbo(np.log(w.joint / w.q)[None]))),
     ),
     Claim(
         "xu/11a",

@@ -8,6 +8,7 @@ from vbref.audit import (
     Aside,
     Case,
     Claim,
+    Code,
     Counterexample,
     Definition,
     Form,
@@ -160,6 +161,10 @@ CLAIMS = [
             "one dimension, Σ = 4 (the variance of z)", Case(mu=np.array([0.0]), cov=np.array([[4.0]]))
         ),
         aside=Aside("z has covariance Σ², right only where Σ² = Σ", lambda w: w.cov @ w.cov),
+        code=Code(
+            "vbref.dist.multivariate_normal.sample",
+            lambda sample, w: _covariance_of(w, lambda noise: sample(noise, w.mu, w.cov)),
+        ),
     ),
     Claim(
         "xu/24c",

@@ -8,6 +8,7 @@ from vbref.audit import (
     Aside,
     Case,
     Claim,
+    Code,
     Constant,
     Counterexample,
     Definition,
@@ -141,6 +142,7 @@ CLAIMS = [
         counterexample=Counterexample(
             "one pixel, x = x̂ = 0, s = 1", Case(x=np.array([0.0]), decoded=np.array([0.0]), s=1.0)
         ),
+        code=Code("vbref.dist.normal.log_prob", lambda log_prob, w: log_prob(w.x, w.decoded, w.s).sum()),
         aside=Aside(
             "it is log p up to log Z, which is free of z and θ while s is fixed",
             lambda w: math.log(_density_by_normalising(w)) + len(w.x) / 2 * math.log(2 * math.pi * w.s**2),
