@@ -21,7 +21,7 @@ def log1mexp(x):
 
 
 def exact(a, b, alpha, beta):
-    """E[log q − log p] from the densities, by tanh-sinh quadrature over e = −log(1 − cdf), which is Exp(1)."""
+    """E[log q − log p] from the densities, by tanh-sinh quadrature over e = −log(1 − cdf), an Exp(1)."""
     a, b, alpha, beta = (mp.mpf(x) for x in (a, b, alpha, beta))
     constant = mp.log(a * b) + mp.log(mp.beta(alpha, beta))
 

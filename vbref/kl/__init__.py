@@ -5,7 +5,9 @@ tuple with one array an argument: the derivative of each value by its own copy o
 broadcast shape.
 """
 
+from vbref.kl.beta import beta, beta_grad, dirichlet, dirichlet_grad
 from vbref.kl.discrete import bernoulli, bernoulli_grad, categorical, categorical_grad
+from vbref.kl.gamma import gamma, gamma_grad
 from vbref.kl.kumaraswamy import kumaraswamy_beta, kumaraswamy_beta_grad, kumaraswamy_beta_series
 from vbref.kl.multivariate_normal import multivariate_normal, multivariate_normal_grad
 from vbref.kl.normal import (
@@ -16,14 +18,21 @@ from vbref.kl.normal import (
     standard_normal,
     standard_normal_grad,
 )
+from vbref.kl.wishart import wishart, wishart_grad
 
 __all__ = [
     "bernoulli",
     "bernoulli_grad",
+    "beta",
+    "beta_grad",
     "categorical",
     "categorical_grad",
     "diag_normal",
     "diag_normal_grad",
+    "dirichlet",
+    "dirichlet_grad",
+    "gamma",
+    "gamma_grad",
     "kumaraswamy_beta",
     "kumaraswamy_beta_grad",
     "kumaraswamy_beta_series",
@@ -33,4 +42,6 @@ __all__ = [
     "normal_grad",
     "standard_normal",
     "standard_normal_grad",
+    "wishart",
+    "wishart_grad",
 ]
