@@ -1,4 +1,4 @@
-"""The public surface: every KL of the design, with its twin, a function and not the module of the same name."""
+"""The public surface: every KL of the design, with its twin: functions, not modules of the same names."""
 
 import inspect
 
