@@ -16,6 +16,8 @@ from vbref.numerics.special import (
     log_bregman,
     log_ratio,
     stirling_bregman,
+    stirling_gap,
+    stirling_gap_slope,
     trigamma,
     trigamma_times,
 )
@@ -54,22 +56,32 @@ def split_kl(a_q, a_p, d_a, b_q, b_p, d_b):
 def _sum_drop(a_q, a_p, d_a, b_q, b_p, d_b):
     """D(a_q → a_p) − D(a_q + b_q → a_p + b_p), D of g(x) = log Γ(x) − x log x + x, where a is the larger.
 
-    Where b is small this is of order b, and the difference has lost what b is smaller than one. There it
-    is minus the integral over v ∈ [0, 1] of its derivative as v b joins a, by five nodes: the poles are
-    far off, at v < −10.
+    Where b is small this is of order b, and a plain difference loses what b is smaller than one.
     """
     tenth = type(a_q)(0.1)
     small_q = b_q < tenth * a_q and b_q < tenth
     small_p = b_p < tenth * a_p and b_p < tenth
-    if not (small_q and small_p):
-        together = stirling_bregman(a_q + b_q, a_p + b_p, d_a + d_b)
-        return stirling_bregman(a_q, a_p, d_a) - together
+    if small_q and small_p:
+        return -_joined(a_q, a_p, d_a, b_q, b_p, d_b)
+    s_q, s_p = a_q + b_q, a_p + b_p
+    if small_q and abs(d_a) > type(a_q)(0.5) * a_q:  # b joins q alone, and then p
+        joined_p = stirling_gap(s_p) - stirling_gap(a_p) - b_p * stirling_gap_slope(s_q)
+        return -_joined(a_q, a_p, d_a, b_q, type(a_q)(0), -b_q) - joined_p
+    return stirling_bregman(a_q, a_p, d_a) - stirling_bregman(s_q, s_p, d_a + d_b)
+
+
+@scalar
+def _joined(a_q, a_p, d_a, b_q, b_p, d_b):
+    """D(a_q + b_q → a_p + b_p) − D(a_q → a_p): the integral over v ∈ [0, 1] of its derivative as v b joins a.
+
+    Five nodes suffice where b is below a tenth of a, as the poles are then at v < −10.
+    """
     total = type(a_q)(0)
     for k in range(len(_NODES)):
         v = type(a_q)(_NODES[k])
         slope = _joining_slope(a_q + v * b_q, a_p + v * b_p, d_a + v * d_b, b_q, b_p, d_b)
         total += type(a_q)(_WEIGHTS[k]) * slope
-    return -total
+    return total
 
 
 @scalar

@@ -151,6 +151,9 @@ def digamma_difference(x, y, d):
     −log r + (1 − r)/2x + Σ_k B_2k (1 − r^2k) / (2k x^2k), and 1 − r^2k sums like a geometric series.
     """
     number = type(x)
+    sign = number(1) if d > 0 else number(-1)
+    if d < 0:
+        x, y, d = y, x, -d
     total = number(0)
     while x < number(_LARGE) or y < number(_LARGE):
         total += d / x / y
@@ -166,16 +169,24 @@ def digamma_difference(x, y, d):
         series += number(_BERNOULLI[k - 1]) / number(2 * k) * power * geometric
         power *= z
         geometric = geometric * q + number(1)
-    return total + log_ratio(x, y, d) + gap * (number(0.5) / x + (number(1) + x / y) * series)
+    return sign * (total + log_ratio(x, y, d) + gap * (number(0.5) / x + (number(1) + x / y) * series))
+
+
+@scalar
+def _far(x, y):
+    """Whether one is more than four times the other: a divergence is then a plain difference."""
+    return y > type(x)(4) * x or x > type(x)(4) * y
 
 
 @scalar
 def digamma_bregman(x, y, d):
-    """ψ(y) − ψ(x) − d ψ′(x) ≤ 0, where d = y − x, with the relative accuracy of d: every term has one sign.
+    """ψ(y) − ψ(x) − d ψ′(x) ≤ 0, where d = y − x, with the relative accuracy of d: terms of one sign.
 
     D of −1/x is −d²/x²y, for each step of the recurrence and for −1/2x; D of x^−m as in `stirling_bregman`.
     """
     number = type(x)
+    if _far(x, y):
+        return digamma_difference(x, y, d) - trigamma_times(d, x)
     total = number(0)
     while x < number(_LARGE) or y < number(_LARGE):
         total += d / x * (d / x) / y
@@ -243,10 +254,10 @@ def stirling_bregman(x, y, d):
     It lies between half and all of D of −log, since g″(x) = ψ′(x) − 1/x is between 1/2x² and 1/x².
     """
     number = type(x)
+    if _far(x, y):
+        return stirling_gap(y) - stirling_gap(x) - d * stirling_gap_slope(x)
     if x >= number(_LARGE) and y >= number(_LARGE):
         return _stirling_bregman_large(x, y, d)
-    if y > number(4) * x or x > number(4) * y:
-        return stirling_gap(y) - stirling_gap(x) - d * stirling_gap_slope(x)
     total = -xlogx_bregman(x, y, d)
     while x < number(_LARGE) or y < number(_LARGE):
         total += log_bregman(x, y, d)
