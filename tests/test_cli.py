@@ -18,7 +18,17 @@ SMALL = ["--epochs", "2", "--hidden", "8", "--latent", "2", "--test-size", "12"]
 @pytest.fixture
 def small(monkeypatch):
     """Cheaper bounds: the same estimator with fewer samples."""
-    monkeypatch.setattr(runs, "KS", {1: 4, 5: 2})
+    monkeypatch.setattr(runs, "KS", (1, 5, 10))
+
+
+@pytest.fixture
+def plain(small, monkeypatch):
+    """As on a machine without matplotlib, which is also quicker."""
+
+    def no_pictures(*arguments):
+        raise ImportError("pictures need matplotlib: pip install 'vbref[app]'")
+
+    monkeypatch.setattr(runs, "pictures", no_pictures)
 
 
 @pytest.fixture
@@ -55,7 +65,7 @@ def test_train_writes_a_run_that_evaluate_repeats(tmp_path, capsys, small, image
     assert (config["binarise"], config["maximum"]) == ("dynamic", 255)
 
 
-def test_evaluate_says_when_the_numbers_changed(tmp_path, capsys, small, images):
+def test_evaluate_says_when_the_numbers_changed(tmp_path, capsys, plain, images):
     out = tmp_path / "run"
     main(["train", "vae", "--data", str(images), "--out", str(out), *SMALL])
     saved = json.loads((out / "bounds.json").read_text())
@@ -66,7 +76,7 @@ def test_evaluate_says_when_the_numbers_changed(tmp_path, capsys, small, images)
     one_line(capsys.readouterr().err, "check failed", "0.5 nats")
 
 
-def test_evaluate_refuses_other_data(tmp_path, capsys, small, images):
+def test_evaluate_refuses_other_data(tmp_path, capsys, plain, images):
     out = tmp_path / "run"
     main(["train", "vae", "--data", str(images), "--out", str(out), *SMALL])
     content = bytearray(gzip.decompress(images.read_bytes()))
@@ -77,7 +87,7 @@ def test_evaluate_refuses_other_data(tmp_path, capsys, small, images):
     one_line(capsys.readouterr().err, "not the data")
 
 
-def test_interrupted_run_resumes_to_the_same_bits(tmp_path, capsys, small, images, monkeypatch):
+def test_interrupted_run_resumes_to_the_same_bits(tmp_path, capsys, plain, images, monkeypatch):
     common = ["train", "vae", "--data", str(images), *SMALL, "--epochs", "5"]
     assert main([*common, "--out", str(tmp_path / "whole")]) == 0
 
@@ -112,20 +122,22 @@ def test_interrupted_run_resumes_to_the_same_bits(tmp_path, capsys, small, image
         ["--binarise", "static", "--hidden", "8", "6"],
     ],
 )
-def test_train_with_options(tmp_path, capsys, small, images, options):
+def test_train_with_options(tmp_path, capsys, plain, images, options):
     out = str(tmp_path / "run")
     assert main(["train", "vae", "--data", str(images), "--out", out, *SMALL, *options]) == 0
-    assert "±" in capsys.readouterr().out
+    printed, complaints = capsys.readouterr()
+    assert "±" in printed
+    one_line(complaints, "pip install 'vbref[app]'")
 
 
-def test_default_folder_does_not_overwrite(tmp_path, small, images, monkeypatch):
+def test_default_folder_does_not_overwrite(tmp_path, plain, images, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         assert main(["train", "vae", "--data", str(images), *SMALL]) == 0
     assert sorted(os.listdir("runs")) == ["vae-images-idx3-ubyte", "vae-images-idx3-ubyte-2"]
 
 
-def test_faithful_by_name(tmp_path, small):
+def test_faithful_by_name(tmp_path, plain):
     options = ["--likelihood", "gaussian", "--out", str(tmp_path / "run")]
     assert main(["train", "vae", "--data", "faithful", *options, *SMALL]) == 0
 
@@ -177,7 +189,7 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path, capsys):
     one_line(capsys.readouterr().err, "file")
 
 
-def test_a_folder_with_a_run_is_not_overwritten(tmp_path, capsys, small, images):
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path, capsys, plain, images):
     argv = ["train", "vae", "--data", str(images), "--out", str(tmp_path / "run"), *SMALL]
     assert main(argv) == 0
     capsys.readouterr()
@@ -201,3 +213,32 @@ def test_a_reader_that_leaves_is_no_error():
     assert done.stderr == ""
     assert done.returncode in (0, 141)
     assert done.stdout.startswith("vbref")
+
+
+PEAK = """
+import sys, tracemalloc
+from pathlib import Path
+from vbref import runs
+
+def train(source, folder):
+    task = runs.task("vae", {"data": source, "hidden": [16], "latent": 2, "epochs": 1})
+    runs.train(task, Path(folder), resume=False, progress=False, on_epoch=lambda epoch, row: None)
+
+train("digits", sys.argv[2])  # so that imports and compilers are not counted
+tracemalloc.start()
+train(sys.argv[1], sys.argv[3])
+print(tracemalloc.get_traced_memory()[1])
+"""
+
+
+def test_training_on_uint8_images_touches_less_than_twice_their_memory(tmp_path):
+    n, d = 20_000, 784
+    x = np.zeros((n, d), np.uint8)
+    x[:, ::7] = np.random.default_rng(0).integers(0, 256, n)[:, None]
+    path = tmp_path / "images.gz"
+    path.write_bytes(gzip.compress(struct.pack(">IIII", 0x803, n, 28, 28) + x.tobytes(), 1))
+    for name in ("warm", "run"):
+        (tmp_path / name).mkdir()
+    arguments = [sys.executable, "-c", PEAK, path, tmp_path / "warm", tmp_path / "run"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert x.nbytes < int(done.stdout) < 2 * x.nbytes

@@ -283,6 +283,15 @@ def test_schedule_scales_the_step():
     assert same_bits(moved, train(model, epochs=2)[0])
 
 
+def test_a_bar_is_shown_on_a_terminal_only(capsys, monkeypatch):
+    pytest.importorskip("tqdm")
+    train(progress=True)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    train(progress=True)
+    assert "4/4" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -67,9 +67,3 @@ def test_principal_plane_keeps_the_largest_variances():
 def test_history_shows_later_epochs_whole():
     low, high = plot.history({"train": [-1e6, *[-20.0] * 30]}).axes[0].get_ylim()
     assert -21 < low < -20 < high < -19
-
-
-def test_no_global_figures():
-    import sys
-
-    assert "matplotlib.pyplot" not in sys.modules

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from vbref.evaluate import Estimate, iwae
+from vbref.evaluate import Estimate, iwae, nested
 from vbref.models import LinearGaussian
 
 
@@ -42,7 +42,7 @@ def test_zero_variance_at_the_exact_posterior():
 
 def test_one_sample_is_the_elbo():
     off = Off()
-    estimate = iwae(off, off.params, off.x, rng(), 1, repeats=400)
+    estimate = iwae(off, off.params, off.x, rng(), 1, repeats=100)
     exact = off.model.elbo(off.params, off.x, *off.proposal)
     z = (estimate.per_datum - exact) / estimate.noise
     assert abs(z).max() < 4.5
@@ -87,6 +87,33 @@ def test_errors_of_the_mean():
     assert iwae(off, off.params, off.x, rng(), 1).monte_carlo_error == math.inf
 
 
+def test_nested_estimates_share_their_weights():
+    off = Off()
+    found = nested(off, off.params, off.x, rng(), (1, 6, 60))
+    log_w = off.log_weights(off.params, off.x, off.draw_noise(rng(), len(off.x), 60))
+    np.testing.assert_allclose(found[1].per_datum, log_w.mean(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(found[60].per_datum, np.log(np.exp(log_w).mean(axis=0)), rtol=1e-12)
+    sixes = np.log(np.exp(log_w).reshape(10, 6, -1).mean(axis=1))
+    np.testing.assert_allclose(found[6].per_datum, sixes.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found[6].noise, sixes.std(axis=0, ddof=1) / math.sqrt(10), rtol=1e-10)
+    for small, large in ((1, 6), (6, 60)):
+        assert (found[small].per_datum < found[large].per_datum).all()
+
+
+def test_nested_is_iwae_at_its_largest_k():
+    off = Off()
+    found, single = nested(off, off.params, off.x, rng(), (4, 40)), iwae(off, off.params, off.x, rng(), 40)
+    np.testing.assert_allclose(found[40].per_datum, single.per_datum, rtol=1e-13)
+    np.testing.assert_allclose(found[40].noise, single.noise, rtol=1e-10)
+
+
+@pytest.mark.parametrize("ks", [(), (2, 5), (5, 1), (0, 5)])
+def test_nested_refuses_ks_that_do_not_nest(ks):
+    off = Off()
+    with pytest.raises(ValueError, match="ks"):
+        nested(off, off.params, off.x, rng(), ks)
+
+
 class Given:
     def __init__(self, log_w):
         self.log_w = np.asarray(log_w)
@@ -114,5 +141,5 @@ def test_refuses_sizes_below_one(bad):
     off = Off()
     with pytest.raises(ValueError, match=f"{next(iter(bad))} must be >= 1, was 0"):
         iwae(off, off.params, off.x, rng(), **{"k": 2} | bad)
-    with pytest.raises(ValueError, match="rows of x"):
+    with pytest.raises(ValueError, match="rows must"):
         iwae(off, off.params, off.x[:0], rng(), 2)
