@@ -95,12 +95,14 @@ class Limit:
 class Code:
     """The function of vbref that computes the claim: its dotted name, and how to call it on an instance.
 
+    `formula` names the scalar function behind it, where there is one, so that it is shown too.
     `call(function, instance)` must agree with every oracle on every instance. Without a call the name is
     only shown.
     """
 
     name: str
     call: Function | None = None
+    formula: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,8 @@ class Claim:
     constant: for a display that says "+ const" or "∝".
     corrected: the right form, for a misprint; checked by the same oracles. `counterexample` likewise.
     conditions: what the true form needs, each with an instance outside it that fails.
-    aside: what the printed form still is. code: the function of vbref that implements it.
+    aside: what the printed form still is; one with "=" pins a misprint's own value.
+    code: the function of vbref that implements it.
     tolerance: largest error that counts as agreement, relative to max(1, |truth|); justify any but the
     default.
     """

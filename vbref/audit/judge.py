@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vbref.audit.claim import Claim, Code, Entry, Verdict
+from vbref.audit.claim import Claim, Entry, Verdict
 from vbref.audit.compare import SEPARATION, distance, error_of, is_nan, outcome
 from vbref.audit.independence import shared_functions
 
@@ -245,9 +245,9 @@ def _asides(claim: Claim, trials: list[Trial]) -> list[str]:
     ]
 
 
-def resolve(code: Code) -> Any:
-    """Return the object that `code` names, importing the longest module prefix."""
-    module, _, name = code.name.rpartition(".")
+def resolve(dotted: str) -> Any:
+    """Return the object of a dotted name, `module.name` or `module.owner.name`."""
+    module, _, name = dotted.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError:
@@ -260,7 +260,7 @@ def _code(claim: Claim, trials: list[Trial]) -> list[str]:
     if claim.code is None:
         return []
     try:
-        function, call = resolve(claim.code), claim.code.call
+        function, call = resolve(claim.code.name), claim.code.call
     except (ImportError, AttributeError) as error:
         return [f"names code that is not there: {error}"]
     if call is None:

@@ -86,17 +86,18 @@ def log_evidence_by_bayes(w: World) -> float | None:
     if isinstance(w, GaussianWorld):
         variance = (w.slope * w.prior_scale) ** 2 + w.noise_scale**2
         return -0.5 * (math.log(2 * math.pi * variance) + (w.x - w.offset) ** 2 / variance)
-    posterior = np.linalg.solve(_balance(w), np.eye(len(w.prior))[0])
-    return -float(np.log((posterior / w.likelihood).sum()))
+    possible = w.prior * w.likelihood > 0
+    prior, likelihood = w.prior[possible], w.likelihood[possible]
+    posterior = np.linalg.solve(_balance(prior, likelihood), np.eye(len(prior))[0])
+    return float(np.log(prior.sum() / (posterior / likelihood).sum()))
 
 
-def _balance(w: World) -> Array:
-    """Return A of A·posterior = e₀: the posterior sums to one and keeps the odds of neighbouring nodes."""
-    n = len(w.prior)
-    rows = np.zeros((n, n))
+def _balance(prior: Array, likelihood: Array) -> Array:
+    """Return A of A·posterior = e₀: the posterior sums to one and keeps the odds of neighbouring states."""
+    rows = np.zeros((len(prior), len(prior)))
     rows[0] = 1.0
-    for i in range(1, n):
-        rows[i, i - 1], rows[i, i] = w.prior[i] * w.likelihood[i], -w.prior[i - 1] * w.likelihood[i - 1]
+    for i in range(1, len(prior)):
+        rows[i, i - 1], rows[i, i] = prior[i] * likelihood[i], -prior[i - 1] * likelihood[i - 1]
     return rows
 
 

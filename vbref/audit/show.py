@@ -57,8 +57,9 @@ def _numbers(shown: dict[str, object]) -> str:
 
 def _codes(entries: Sequence[Entry]) -> list[str]:
     """Return the source of every function the entries name, once each."""
-    codes = {entry.code.name: entry.code for entry in entries if entry.code}
-    return [f"{name}\n\n{textwrap.indent(_source(resolve(code)), '    ')}" for name, code in codes.items()]
+    codes = [entry.code for entry in entries if entry.code]
+    names = dict.fromkeys(name for code in codes for name in (code.formula, code.name) if name)
+    return [f"{name}\n\n{textwrap.indent(_source(resolve(name)), '    ')}" for name in names]
 
 
 def _source(function: object) -> str:
@@ -74,7 +75,7 @@ def _worked(claim: Claim) -> str:
         values = {"printed": claim.printed(instance)} if claim.printed else {}
         values |= {"true form": true_form(claim)(instance), **t.truths}
         if claim.code and claim.code.call:
-            values[claim.code.name] = claim.code.call(resolve(claim.code), instance)
+            values[claim.code.name] = claim.code.call(resolve(claim.code.name), instance)
     rows = [f"  {name.ljust(max(map(len, values)))}  {_digits(value)}" for name, value in values.items()]
     return "\n".join([f"{claim.id} worked, on {where}:", *rows])
 

@@ -41,6 +41,15 @@ def _band_by_cumulants(w, k):
     return first + math.sqrt(2 * second / (1 if w.tied else k))
 
 
+def _latent_or_null(rng):
+    """A world; a finite one of three states or more has a state impossible under the model and under q."""
+    w = worlds.latent(rng)
+    if isinstance(w, worlds.GaussianWorld) or len(w.q) < 3:
+        return w
+    possible = np.arange(len(w.q)) > 0
+    return worlds.World(w.prior, w.likelihood * possible, w.q * possible / w.q[1:].sum(), w.dz)
+
+
 CLAIMS = [
     Claim(
         "xu/3a",
@@ -57,7 +66,7 @@ CLAIMS = [
         statement=r"= \log \int_z \frac{p_\theta(x, z|\theta)}{q_\phi(z|x)} q_\phi(z|x)",
         verdict="holds",
         domain=WORLD,
-        draw=worlds.latent,
+        draw=_latent_or_null,
         printed=lambda w: np.log(w.integral(np.where(w.q > 0, w.joint / w.q * w.q, 0.0))),
         oracles=EVIDENCE,
         note="Multiplied and divided by q; θ as subscript and as condition says one thing twice",
@@ -69,7 +78,7 @@ CLAIMS = [
         r" z|\theta)}{q_\phi(z|x)}\right)\right]",
         verdict="holds",
         domain=WORLD,
-        draw=worlds.latent,
+        draw=_latent_or_null,
         printed=lambda w: np.log(w.integral(w.q * np.where(w.q > 0, w.joint / w.q, 0.0))),
         oracles=EVIDENCE,
         note="The integral against q is an expectation",
@@ -132,7 +141,7 @@ CLAIMS = [
         r"\left(\frac{p_\theta(x,z|\theta)}{q_\phi(z|x)}\right)\right]",
         verdict="holds",
         domain=WORLD,
-        draw=worlds.latent,
+        draw=_latent_or_null,
         printed=lambda w: np.log(w.integral(w.q * np.where(w.q > 0, w.joint / w.q, 0.0))),
         oracles=EVIDENCE,
         note="xu/3 again",

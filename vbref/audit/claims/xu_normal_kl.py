@@ -125,7 +125,11 @@ CLAIMS = [
         ),
         oracles=_KL_COORDINATES,
         note="One sum; its value is the divergence for Σ_1 = diag(σ_k²)",
-        code=Code("vbref.kl.standard_normal", lambda kl, w: kl(w.mu, 2 * np.log(w.sigma))),
+        code=Code(
+            "vbref.kl.standard_normal",
+            lambda kl, w: kl(w.mu, 2 * np.log(w.sigma)),
+            formula="vbref.kl.normal.standard_normal_kl",
+        ),
     ),
     Claim(
         "xu/34a",
@@ -192,7 +196,11 @@ CLAIMS = [
         ),
         oracles=_KL_NORMAL,
         note="The fraction split",
-        code=Code("vbref.kl.normal", lambda kl, w: kl(w.mu_p, w.sigma_p, w.mu_q, w.sigma_q)),
+        code=Code(
+            "vbref.kl.normal",
+            lambda kl, w: kl(w.mu_p, w.sigma_p, w.mu_q, w.sigma_q),
+            formula="vbref.kl.normal.normal_kl",
+        ),
     ),
     Claim(
         "xu/35a",
@@ -243,6 +251,14 @@ CLAIMS = [
         counterexample=Counterexample(
             "one coordinate, μ = 2, σ = 1", _against_standard(np.array([2.0]), np.array([1.0]))
         ),
-        code=Code("vbref.kl.standard_normal", lambda kl, w: kl(w.mu, 2 * np.log(w.sigma))),
+        aside=Aside(
+            "it is ½(KL − Σ log σ_k)",
+            lambda w: (oracles.gaussian_kl_by_eigenvalues(w.pair) - math.fsum(map(math.log, w.sigma))) / 2,
+        ),
+        code=Code(
+            "vbref.kl.standard_normal",
+            lambda kl, w: kl(w.mu, 2 * np.log(w.sigma)),
+            formula="vbref.kl.normal.standard_normal_kl",
+        ),
     ),
 ]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from vbref.audit import (
+    Aside,
     Claim,
     Code,
     Counterexample,
@@ -16,6 +17,12 @@ _EVIDENCE_EVERYWHERE = {
     "exact sum over z": lambda w: np.full(len(w.q), oracles.log_evidence_by_sum(w)),
     "Bayes' rule, or the Gaussian marginal": lambda w: np.full(len(w.q), oracles.log_evidence_by_bayes(w)),
 }
+
+
+def _with_both_gaps(w):
+    posterior = w.joint / (w.joint @ w.dz)
+    gaps = (posterior * w.dz + w.q * w.dz) @ (np.log(posterior) - np.log(w.q))
+    return oracles.log_evidence_by_sum(w) + gaps
 
 
 def _kl(w, one, other):
@@ -184,5 +191,6 @@ CLAIMS = [
             lambda w: w.integral(w.q * np.log(w.joint / w.q)) + _kl(w, w.q, w.joint / w.integral(w.joint)),
         ),
         counterexample=Counterexample("two states, posterior (½, ½), q = (0.8, 0.2), p(x) = ½", TWO_POINT),
+        aside=Aside("it is log p(x) + KL(p(z|x) ‖ q) − KL(q ‖ p(z|x))", _with_both_gaps),
     ),
 ]

@@ -1,5 +1,7 @@
 """xu/28, xu/29 and xu/U2: VAE-GAN."""
 
+import math
+
 import numpy as np
 
 from vbref.audit import (
@@ -57,6 +59,17 @@ def _feature_model_elbo(w):
     return oracles.elbo_by_algebra(features)
 
 
+def _loss_less_twice_d(w):
+    v = w.world
+    residual = (v.x - v.offset - v.slope * v.loc) ** 2 + (v.slope * v.scale) ** 2
+    return (
+        w.gan
+        - oracles.elbo_by_algebra(v)
+        - math.log(math.sqrt(2 * math.pi) * v.noise_scale)
+        - residual / v.noise_scale**2
+    )
+
+
 _GAN_TRUE = Form(
     r"\mathbb E_q[d(x, \text{Decoder}_\theta(z))] + \log Z + \text{KL}[q_\phi(z|x)\|p(z)] + \text{GAN},"
     r"\ Z = \int e^{-d(x,\hat x)}dx",
@@ -106,6 +119,7 @@ CLAIMS = [
         counterexample=Counterexample(
             "q = p(z), x̂ = 0, x = 2, s = 1, GAN = 0", _gan_case(_OFF_BY_TWO, 0.0, 1.0, 0.0)
         ),
+        aside=Aside("it is the loss less log Z and less twice E_q[d]", _loss_less_twice_d),
     ),
     Claim(
         "xu/28c",
