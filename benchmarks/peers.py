@@ -1,4 +1,4 @@
-"""PyTorch and JAX, set up alike: the same cores, float64 where asked for, or a line that says they are absent."""
+"""PyTorch and JAX, set up alike: the same cores, and a line that says what is absent."""
 
 import importlib
 import sys
@@ -14,7 +14,7 @@ def torch(cores: int) -> ModuleType | None:
 
 
 def jax() -> ModuleType | None:
-    """Return the jax module with float64 enabled (arrays keep their own dtype), or None where it is absent."""
+    """Return the jax module with float64 enabled (arrays keep their dtype), or None where it is absent."""
     module = _load("jax")
     if module:
         module.config.update("jax_enable_x64", True)

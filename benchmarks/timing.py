@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 class Case:
     """One piece of work in several implementations.
 
-    Each callable does `units` units of the work (steps, images, divergences) and returns what it computed, so that
-    `check` can compare before anything is timed. `floor` does only the part that no implementation can avoid.
+    Each callable does `units` units of the work (steps, images, divergences) and returns what it computed, so
+    that `check` can compare before anything is timed. `floor` does only the part that nobody can avoid.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Case:
 
 
 def measure(case: Case, rounds: int) -> dict[str, list[float]]:
-    """Return seconds a unit of every implementation over `rounds` interleaved rounds, after the check warmed them up."""
+    """Return seconds a unit of each implementation over interleaved rounds; the check has warmed them up."""
     work = {"vbref": case.ours, **case.peers}
     expected = case.ours()
     for name, peer in case.peers.items():

@@ -1,6 +1,7 @@
 """Importance-weighted bounds: the training step at K = 50, and IWAE-5000 of one image."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -125,9 +126,7 @@ def evaluation(cores: int) -> Case:
 
 def _forward_floor(rows: int) -> Callable[[], object]:
     rng = np.random.default_rng(0)
-    weights = [
-        rng.standard_normal(shape, dtype=np.float32) for shape in zip(DECODER, DECODER[1:], strict=False)
-    ]
+    weights = [rng.standard_normal(shape, dtype=np.float32) for shape in pairwise(DECODER)]
     inputs = [rng.standard_normal((rows, len(weight)), dtype=np.float32) for weight in weights]
     outs = [np.empty((rows, weight.shape[1]), np.float32) for weight in weights]
 

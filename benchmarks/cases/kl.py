@@ -75,8 +75,8 @@ def _jax_mvn(arguments: Arrays) -> Callable[[], object] | None:
 def kumaraswamy_beta(cores: int) -> Case:
     """A million Kumaraswamy–Beta divergences with their gradients, against the usual 10-term series.
 
-    The peers cut the series, so that theirs is not the same number: the check is that each agrees with vbref's
-    own truncated series, and the price of the truncation is not hidden in a tolerance.
+    The peers cut the series, so that theirs is not the same number: the check is that each agrees with the
+    truncated series here, and the price of the truncation is not hidden in a tolerance.
     """
     n = 1_000_000
     rng = np.random.default_rng(0)

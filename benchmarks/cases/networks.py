@@ -1,4 +1,4 @@
-"""What the network cases share: a perceptron for PyTorch and JAX, and the matrix products no one can avoid."""
+"""What the network cases share: a perceptron for PyTorch and JAX, and the matrix products of a step."""
 
 from collections.abc import Callable
 from itertools import pairwise

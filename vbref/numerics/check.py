@@ -1,4 +1,4 @@
-"""Checks at the public door: each failure is a `ValueError` that names the argument, what it was, what is allowed.
+"""Checks at the public door: each failure is a `ValueError` that names the argument, what it was, what may be.
 
 The kernels behind the door do not check again.
 """
@@ -17,8 +17,8 @@ _ALLOWED = (np.dtype(np.float32), np.dtype(np.float64))
 def floats(**named: ArrayLike) -> list[FloatArray]:
     """Return the arguments as finite arrays of one dtype, float32 or float64.
 
-    Python floats are weak: they take the dtype of the arrays beside them, and are float64 among themselves. Arrays
-    of two dtypes are refused rather than widened.
+    Python floats are weak: they take the dtype of the arrays beside them, and are float64 among themselves.
+    Arrays of two dtypes are refused rather than widened.
 
     Raises ValueError for integers, booleans, complex numbers, other widths, mixed dtypes, NaN and infinities.
     """

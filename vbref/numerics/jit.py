@@ -1,7 +1,7 @@
 """The one place that owns Numba's options.
 
-Every compiled function of vbref goes through one of these decorators, so that a change of an option is a change of
-one line, and so that no formula quietly gets `fastmath`.
+Every compiled function of vbref goes through one of these decorators, so that a change of an option is a change
+of one line, and so that no formula quietly gets `fastmath`.
 """
 
 from collections.abc import Callable
@@ -11,13 +11,14 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# error_model="numpy" makes 1/0 an infinity, as NumPy does; the default raises, and the branch that raises keeps LLVM
-# from vectorising the loop (a factor of ten on Adam). fastmath stays off: on a closed form it costs hundreds of ulp.
+# error_model="numpy" makes 1/0 an infinity, as NumPy does; the default raises, and the branch that raises keeps
+# LLVM from vectorising the loop (a factor of ten on Adam). fastmath stays off: on a closed form it costs hundreds
+# of ulp.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "cache": True}
 
 
 def scalar(function: F) -> F:
-    """Compile a formula on scalars: `math.*` only, literals cast by `type(x)(...)`, so that float32 stays float32.
+    """Compile a formula on scalars: `math.*` only, literals cast by `type(x)(...)`, so float32 stays float32.
 
     The same function serves CPU loops and CUDA grids.
     """
@@ -32,6 +33,19 @@ def loop(function: F) -> F:
 def parallel_loop(function: F) -> F:
     """Compile a loop whose `numba.prange` axes run over threads.
 
-    Only for loops whose iterations write to places of their own, so that the thread count cannot change a bit.
+    Only for loops whose iterations write to places of their own, so that the thread count changes no bit.
     """
     return numba.njit(nogil=True, parallel=True, **_OPTIONS)(function)
+
+
+def inlined(function: F) -> F:
+    """Compile a formula into its caller, where LLVM can run it on several elements at once; a x + b may fuse."""
+    return numba.njit(inline="always", fastmath={"contract"}, **_OPTIONS)(function)
+
+
+def vector_loop(function: F) -> F:
+    """Compile a loop whose sums LLVM may take in another order, several elements at once; NaN and inf stay.
+
+    The order is fixed when the loop is compiled, so the same input gives the same bits on one machine.
+    """
+    return numba.njit(nogil=True, fastmath={"contract", "nsz", "reassoc"}, **_OPTIONS)(function)
