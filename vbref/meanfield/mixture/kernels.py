@@ -1,0 +1,240 @@
+"""One pass over the rows: responsibilities and sufficient statistics, with no array of rows × components.
+
+Row x has log r_k + constant = ρ_k = offset_k − ½|y_k|², with y_k = A_k (x − c − m_k) and A_kᵀA_k = E[Λ_k]. Its
+moments are gathered in that frame, Σ_n r_nk (1, y, yyᵀ), in which every component is round and of unit size: a
+narrow component far from the centre c keeps its digits, as it would not in Σ r xxᵀ less a product of means.
+
+Rows come in blocks of a fixed size, each a task for one thread that writes to places of its own, and in tiles that
+stay in the cache, columns by rows, so that each inner loop runs over rows. Neither depends on the number of threads,
+and so no bit of the result does.
+"""
+
+import math
+
+import numba
+import numpy as np
+
+from vbref.numerics.jit import parallel_loop, vector_loop
+from vbref.numerics.vectorised import exp_decay
+
+
+@vector_loop
+def load_tile(x, first, rows, center, tile):
+    """tile[d, b] = x[first + b, d] − center[d]; zero past the last row."""
+    for d in range(tile.shape[0]):
+        for b in range(rows):
+            tile[d, b] = x[first + b, d] - center[d]
+        for b in range(rows, tile.shape[1]):
+            tile[d, b] = 0.0
+
+
+@vector_loop
+def add_four_by_four(a, i, j, v, y):
+    """y_i … y_{i+3} += a[i:i+4, j:j+4] (v_j … v_{j+3}): sixteen products to twelve memory accesses."""
+    a00, a01, a02, a03 = a[i, j], a[i, j + 1], a[i, j + 2], a[i, j + 3]
+    a10, a11, a12, a13 = a[i + 1, j], a[i + 1, j + 1], a[i + 1, j + 2], a[i + 1, j + 3]
+    a20, a21, a22, a23 = a[i + 2, j], a[i + 2, j + 1], a[i + 2, j + 2], a[i + 2, j + 3]
+    a30, a31, a32, a33 = a[i + 3, j], a[i + 3, j + 1], a[i + 3, j + 2], a[i + 3, j + 3]
+    v0, v1, v2, v3 = v[j], v[j + 1], v[j + 2], v[j + 3]
+    y0, y1, y2, y3 = y[i], y[i + 1], y[i + 2], y[i + 3]
+    for b in range(v.shape[1]):
+        y0[b] += a00 * v0[b] + a01 * v1[b] + a02 * v2[b] + a03 * v3[b]
+        y1[b] += a10 * v0[b] + a11 * v1[b] + a12 * v2[b] + a13 * v3[b]
+        y2[b] += a20 * v0[b] + a21 * v1[b] + a22 * v2[b] + a23 * v3[b]
+        y3[b] += a30 * v0[b] + a31 * v1[b] + a32 * v2[b] + a33 * v3[b]
+
+
+@vector_loop
+def add_scaled(factor, v, y):
+    """y += factor v."""
+    for b in range(v.shape[0]):
+        y[b] += factor * v[b]
+
+
+@vector_loop
+def subtract_mean(tile, mean, v):
+    """v_d = tile_d − mean_d."""
+    for d in range(tile.shape[0]):
+        for b in range(tile.shape[1]):
+            v[d, b] = tile[d, b] - mean[d]
+
+
+@vector_loop
+def whiten_dense(root, v, y):
+    """y = A v with A lower triangular (zero above), four rows and columns at a time."""
+    d = v.shape[0]
+    y[:] = 0.0
+    fours = d // 4 * 4
+    for i in range(0, fours, 4):
+        for j in range(0, i + 1, 4):
+            add_four_by_four(root, i, j, v, y)
+    for i in range(fours, d):
+        for j in range(i + 1):
+            add_scaled(root[i, j], v[j], y[i])
+
+
+@vector_loop
+def whiten_diagonal(root, v, y):
+    """y = A v with A diagonal."""
+    for d in range(v.shape[0]):
+        for b in range(v.shape[1]):
+            y[d, b] = root[d] * v[d, b]
+
+
+@vector_loop
+def log_density(offset, y, rho):
+    """ρ = offset − ½|y|²."""
+    rho[:] = offset
+    for d in range(y.shape[0]):
+        for b in range(y.shape[1]):
+            rho[b] -= 0.5 * y[d, b] * y[d, b]
+
+
+@vector_loop
+def softmax(rho, largest, total, slope):
+    """ρ → r in place; total = Σ_k e^(ρ_k − max ρ), slope = Σ_k e^(ρ_k − max ρ)(ρ_k − max ρ)."""
+    largest[:] = rho[0]
+    for k in range(1, rho.shape[0]):
+        for b in range(rho.shape[1]):
+            largest[b] = rho[k, b] if rho[k, b] > largest[b] else largest[b]
+    total[:] = 0.0
+    slope[:] = 0.0
+    for k in range(rho.shape[0]):
+        for b in range(rho.shape[1]):
+            gap = rho[k, b] - largest[b]
+            rho[k, b] = exp_decay(gap)
+            total[b] += rho[k, b]
+            slope[b] += rho[k, b] * gap
+    for k in range(rho.shape[0]):
+        for b in range(rho.shape[1]):
+            rho[k, b] /= total[b]
+
+
+@vector_loop
+def entropy(rows, total, slope):
+    """−Σ_b Σ_k r log r = Σ_b log total_b − slope_b/total_b ≥ 0; one logarithm for many rows, of their product."""
+    value, product = 0.0, 1.0
+    for b in range(rows):
+        value -= slope[b] / total[b]
+        product *= total[b]
+        if product > 1e200:
+            value += math.log(product)
+            product = 1.0
+    return value + math.log(product)
+
+
+@vector_loop
+def weighted_sum(r, v):
+    """Σ_b r_b v_b."""
+    total = 0.0
+    for b in range(r.shape[0]):
+        total += r[b] * v[b]
+    return total
+
+
+@vector_loop
+def weighted_product(r, u, v):
+    """Σ_b r_b u_b v_b."""
+    total = 0.0
+    for b in range(r.shape[0]):
+        total += r[b] * u[b] * v[b]
+    return total
+
+
+@vector_loop
+def gather_four_by_four(r, y, i, j, out):
+    """out[i:i+4, j:j+4] += Σ_b r_b (y_i … y_{i+3})(y_j … y_{j+3})ᵀ: sixteen sums in registers."""
+    s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
+    s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
+    u0, u1, u2, u3 = y[i], y[i + 1], y[i + 2], y[i + 3]
+    v0, v1, v2, v3 = y[j], y[j + 1], y[j + 2], y[j + 3]
+    for b in range(r.shape[0]):
+        w0, w1, w2, w3 = r[b] * u0[b], r[b] * u1[b], r[b] * u2[b], r[b] * u3[b]
+        z0, z1, z2, z3 = v0[b], v1[b], v2[b], v3[b]
+        s00, s01, s02, s03 = s00 + w0 * z0, s01 + w0 * z1, s02 + w0 * z2, s03 + w0 * z3
+        s10, s11, s12, s13 = s10 + w1 * z0, s11 + w1 * z1, s12 + w1 * z2, s13 + w1 * z3
+        s20, s21, s22, s23 = s20 + w2 * z0, s21 + w2 * z1, s22 + w2 * z2, s23 + w2 * z3
+        s30, s31, s32, s33 = s30 + w3 * z0, s31 + w3 * z1, s32 + w3 * z2, s33 + w3 * z3
+    sums = ((s00, s01, s02, s03), (s10, s11, s12, s13), (s20, s21, s22, s23), (s30, s31, s32, s33))
+    for p in range(4):
+        for q in range(4):
+            out[i + p, j + q] += sums[p][q]
+
+
+@vector_loop
+def gather_dense(r, y, first, second):
+    """first += Σ_b r_b y_b; second += Σ_b r_b y_b y_bᵀ on and below the diagonal."""
+    d = y.shape[0]
+    fours = d // 4 * 4
+    for i in range(d):
+        first[i] += weighted_sum(r, y[i])
+    for i in range(0, fours, 4):
+        for j in range(0, i + 1, 4):
+            gather_four_by_four(r, y, i, j, second)
+    for i in range(fours, d):
+        for j in range(i + 1):
+            second[i, j] += weighted_product(r, y[i], y[j])
+
+
+@vector_loop
+def gather_diagonal(r, y, first, second):
+    """first += Σ_b r_b y_b; second += Σ_b r_b y_b², by coordinates."""
+    for d in range(y.shape[0]):
+        first[d] += weighted_sum(r, y[d])
+        second[d] += weighted_product(r, y[d], y[d])
+
+
+@vector_loop
+def count_rows(r, rows):
+    """Σ_b r_b over the rows that are there; the others' weight is set to zero."""
+    r[rows:] = 0.0
+    total = 0.0
+    for b in range(r.shape[0]):
+        total += r[b]
+    return total
+
+
+@parallel_loop
+def dense_pass(x, center, means, roots, offsets, tile, block, counts, firsts, seconds, entropies):
+    """Set counts (B, K), firsts (B, K, D), seconds (B, K, D, D; lower triangles), entropies (B,) of B row blocks."""
+    n, d, k = x.shape[0], x.shape[1], means.shape[0]
+    for task in numba.prange(counts.shape[0]):
+        raw, v, y = np.empty((d, tile)), np.empty((d, tile)), np.empty((k, d, tile))
+        rho, largest, total, slope = np.empty((k, tile)), np.empty(tile), np.empty(tile), np.empty(tile)
+        counts[task], firsts[task], seconds[task], entropies[task] = 0.0, 0.0, 0.0, 0.0
+        end = min(n, (task + 1) * block)
+        for start in range(task * block, end, tile):
+            rows = min(tile, end - start)
+            load_tile(x, start, rows, center, raw)
+            for c in range(k):
+                subtract_mean(raw, means[c], v)
+                whiten_dense(roots[c], v, y[c])
+                log_density(offsets[c], y[c], rho[c])
+            softmax(rho, largest, total, slope)
+            entropies[task] += entropy(rows, total, slope)
+            for c in range(k):
+                counts[task, c] += count_rows(rho[c], rows)
+                gather_dense(rho[c], y[c], firsts[task, c], seconds[task, c])
+
+
+@parallel_loop
+def diagonal_pass(x, center, means, roots, offsets, tile, block, counts, firsts, seconds, entropies):
+    """As `dense_pass`, with roots (K, D) and seconds (B, K, D): the diagonals alone."""
+    n, d, k = x.shape[0], x.shape[1], means.shape[0]
+    for task in numba.prange(counts.shape[0]):
+        raw, v, y = np.empty((d, tile)), np.empty((d, tile)), np.empty((k, d, tile))
+        rho, largest, total, slope = np.empty((k, tile)), np.empty(tile), np.empty(tile), np.empty(tile)
+        counts[task], firsts[task], seconds[task], entropies[task] = 0.0, 0.0, 0.0, 0.0
+        end = min(n, (task + 1) * block)
+        for start in range(task * block, end, tile):
+            rows = min(tile, end - start)
+            load_tile(x, start, rows, center, raw)
+            for c in range(k):
+                subtract_mean(raw, means[c], v)
+                whiten_diagonal(roots[c], v, y[c])
+                log_density(offsets[c], y[c], rho[c])
+            softmax(rho, largest, total, slope)
+            entropies[task] += entropy(rows, total, slope)
+            for c in range(k):
+                counts[task, c] += count_rows(rho[c], rows)
+                gather_diagonal(rho[c], y[c], firsts[task, c], seconds[task, c])

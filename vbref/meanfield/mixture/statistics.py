@@ -1,0 +1,171 @@
+"""What q(μ, Λ, π) needs of the data and of q(z): N_k, x̄_k, Σ_n r_nk (x_n − x̄_k)(x_n − x̄_k)ᵀ, and q(z)'s entropy.
+
+`gather` takes them in one pass of the kernels; `responsibilities` and `moments` are the same two steps in plain
+NumPy, for rows few enough for an array of rows × components: the definition that the kernels are tested against.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vbref.meanfield.mixture import kernels
+
+Array = NDArray[np.float64]
+
+# Rows a task, and numbers in a tile of all components (half a megabyte): fixed, so that the order of sums is.
+_BLOCK = 2048
+_TILE_NUMBERS, _SMALLEST_TILE, _LARGEST_TILE = 2**16, 32, 1024
+# Numbers that the tasks of one call may write (32 MB): what bounds the memory for any number of rows.
+_CALL_NUMBERS = 2**22
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Sufficient statistics of the rows under q(z).
+
+    count (K,) is N_k; mean (K, D) is x̄_k, from the centre; scatter (K, D, D), or its diagonal (K, D), is N_k S_k
+    about x̄_k; entropy is that of q(z) in nats. Natural parameters are linear in N_k, N_k x̄_k and Σ r xxᵀ, and
+    so is `blend`.
+    """
+
+    count: Array
+    mean: Array
+    scatter: Array
+    entropy: float
+
+    def scaled(self, factor: float) -> "Statistics":
+        """Those of `factor` copies of the rows."""
+        return Statistics(factor * self.count, self.mean, factor * self.scatter, factor * self.entropy)
+
+    def blend(self, other: "Statistics", step: float) -> "Statistics":
+        """(1 − step) of this and step of the other, 0 ≤ step ≤ 1, with moments about the mean of both."""
+        return other if step == 1 else self.scaled(1 - step) + other.scaled(step)
+
+    def __add__(self, other: "Statistics") -> "Statistics":
+        """Those of both sets of rows: scatters add, with N_a N_b/(N_a + N_b) (x̄_a − x̄_b)(x̄_a − x̄_b)ᵀ."""
+        count = self.count + other.count
+        share = np.divide(other.count, count, out=np.zeros_like(count), where=count > 0)[:, None]
+        gap = other.mean - self.mean
+        between = (self.count[:, None] * share) * gap
+        scatter = self.scatter + other.scatter + _products(between, gap, self.scatter.ndim == 3)
+        return Statistics(count, self.mean + share * gap, scatter, self.entropy + other.entropy)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the E-step needs of q(μ, Λ, π): ρ_k(x) = offset_k − ½|A_k (x − c − m_k)|².
+
+    means (K, D), from the centre c; roots A_k with A_kᵀA_k = E[Λ_k], lower triangular (K, D, D) or diagonal (K, D);
+    inverse_roots their inverses; offsets (K,) = E[log π_k] + ½E[log|Λ_k|] − ½D log 2π − ½D/β_k.
+    """
+
+    means: Array
+    roots: Array
+    inverse_roots: Array
+    offsets: Array
+
+    def whitened(self, gaps: Array) -> Array:
+        """A_k v_k of v (..., K, D)."""
+        return self.roots * gaps if self.roots.ndim == 2 else np.einsum("kij,...kj->...ki", self.roots, gaps)
+
+    def log_density(self, rows: Array) -> Array:
+        """ρ (N, K) of rows (N, D) from the centre."""
+        return self.offsets - 0.5 * np.square(self.whitened(rows[:, None, :] - self.means)).sum(axis=-1)
+
+
+def responsibilities(rows: Array, frame: Frame) -> tuple[Array, Array]:
+    """r (N, K) ∝ exp ρ, and log Σ_k exp ρ_k (N,): Bishop 10.49, of rows from the centre."""
+    rho = frame.log_density(rows)
+    largest = rho.max(axis=1, keepdims=True)
+    r = np.exp(rho - largest)
+    total = r.sum(axis=1, keepdims=True)
+    return r / total, (largest + np.log(total))[:, 0]
+
+
+def moments(rows: Array, r: Array, dense: bool) -> Statistics:
+    """N_k, x̄_k, N_k S_k (Bishop 10.51–10.53) and −Σ r log r, of rows (N, D) from the centre and r (N, K)."""
+    count = r.sum(axis=0)
+    mean = np.divide(r.T @ rows, count[:, None], out=np.zeros((r.shape[1], rows.shape[1])), where=count[:, None] > 0)
+    scatter = np.stack([_scatter(rows - m, weight, dense) for m, weight in zip(mean, r.T, strict=True)])
+    return Statistics(count, mean, scatter, float(-(r * np.log(np.where(r > 0, r, 1))).sum()))
+
+
+def _scatter(gaps: Array, weight: Array, dense: bool) -> Array:
+    return (gaps * weight[:, None]).T @ gaps if dense else weight @ np.square(gaps)
+
+
+def gather(x: NDArray[Any], center: Array, frame: Frame) -> Statistics:
+    """The statistics of x (N, D) under the responsibilities of `frame`, in one pass over the rows as they lie."""
+    counts, firsts, seconds, entropies = (sum(parts) for parts in zip(*_calls(x, center, frame), strict=True))
+    return _from_whitened(counts, firsts, seconds, float(entropies), frame)
+
+
+def _calls(x: NDArray[Any], center: Array, frame: Frame) -> Iterator[tuple[Any, ...]]:
+    """The kernels' sums over as many rows at a time as their output allows."""
+    run = kernels.dense_pass if frame.roots.ndim == 3 else kernels.diagonal_pass
+    k, tile = len(frame.means), _tile(frame.means.size)
+    blocks = max(1, _CALL_NUMBERS // (frame.roots.size + frame.means.size + k + 1))
+    for part in chunks(x, blocks * _BLOCK):
+        b = -(-len(part) // _BLOCK)
+        out = (
+            np.empty((b, k)),
+            np.empty((b, *frame.means.shape)),
+            np.empty((b, *frame.roots.shape)),
+            np.empty(b),
+        )
+        run(part, center, frame.means, frame.roots, frame.offsets, tile, _BLOCK, *out)
+        yield tuple(array.sum(axis=0) for array in out)
+
+
+def chunks(x: NDArray[Any], rows: int) -> Iterator[NDArray[Any]]:
+    """Views of so many rows, read-only and in C order: a copy only of a part that is not, never of all of x."""
+    for first in range(0, len(x), rows):
+        part = np.ascontiguousarray(np.asarray(x[first : first + rows])).view()
+        part.flags.writeable = False
+        yield part
+
+
+def _tile(numbers_a_row: int) -> int:
+    """The largest power of two of rows whose whitened residuals fit, within limits."""
+    rows = 2 ** max(0, (_TILE_NUMBERS // numbers_a_row).bit_length() - 1)
+    return min(max(rows, _SMALLEST_TILE), _LARGEST_TILE)
+
+
+def _from_whitened(count: Array, first: Array, second: Array, entropy: float, frame: Frame) -> Statistics:
+    """From Σ r (1, y, yyᵀ) to N, x̄ = m + A⁻¹ȳ, A⁻¹ Σ r (y − ȳ)(y − ȳ)ᵀ A⁻ᵀ."""
+    gap = np.divide(first, count[:, None], out=np.zeros_like(first), where=count[:, None] > 0)
+    if frame.roots.ndim == 2:
+        scatter = np.maximum(second - first * gap, 0) * np.square(frame.inverse_roots)
+        return Statistics(count, frame.means + frame.inverse_roots * gap, scatter, entropy)
+    whole = np.tril(second) + np.swapaxes(np.tril(second, -1), -1, -2) - _products(first, gap, True)
+    back = frame.inverse_roots
+    scatter = back @ whole @ np.swapaxes(back, -1, -2)
+    mean = frame.means + (back @ gap[..., None])[..., 0]
+    return Statistics(count, mean, (scatter + np.swapaxes(scatter, -1, -2)) / 2, entropy)
+
+
+def _products(u: Array, v: Array, dense: bool) -> Array:
+    return u[:, :, None] * v[:, None, :] if dense else u * v
+
+
+def centred(x: NDArray[Any], center: Array) -> Array:
+    """x − center in float64."""
+    return np.asarray(x).astype(np.float64) - center
+
+
+def empty(k: int, d: int, dense: bool) -> Statistics:
+    """Those of no rows: what the prior alone has."""
+    return Statistics(np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d) if dense else (k, d)), 0.0)
+
+
+def merged(parts: Iterator[Statistics]) -> Statistics:
+    """The statistics of all parts together."""
+    total = next(parts)
+    for part in parts:
+        total = total + part
+    return total
+
+
