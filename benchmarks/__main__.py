@@ -1,7 +1,8 @@
 """`python -m benchmarks [CASE…] [--cores 1,2] [--json FILE]`: check, then time, against PyTorch and JAX.
 
-Every case runs in a process of its own for every core count, pinned to that many cores, with that many threads
-for all sides. BLAS kernels are what each library picks, unless OPENBLAS_CORETYPE is set in the environment.
+Every case runs in a process of its own for every core count, pinned to that many cores, with that many
+threads for all sides. BLAS kernels are what each library picks, unless OPENBLAS_CORETYPE is set in the
+environment.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Checks at the public door: each failure is a `ValueError` that names the argument, what it was, what may be.
+"""Checks at the public door: a failure is a `ValueError` naming the argument, what it was, what is allowed.
 
 The kernels behind the door do not check again.
 """

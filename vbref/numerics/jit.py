@@ -1,7 +1,7 @@
 """The one place that owns Numba's options.
 
-Every compiled function of vbref goes through one of these decorators, so that a change of an option is a change
-of one line, and so that no formula quietly gets `fastmath`.
+Every compiled function of vbref goes through one of these decorators, so that a change of an option is a
+change of one line, and so that no formula quietly gets `fastmath`.
 """
 
 from collections.abc import Callable
@@ -11,9 +11,9 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# error_model="numpy" makes 1/0 an infinity, as NumPy does; the default raises, and the branch that raises keeps
-# LLVM from vectorising the loop (a factor of ten on Adam). fastmath stays off: on a closed form it costs hundreds
-# of ulp.
+# error_model="numpy" makes 1/0 an infinity, as NumPy does; the default raises, and the branch that raises
+# keeps LLVM from vectorising the loop (a factor of ten on Adam). fastmath stays off: on a closed form it
+# costs hundreds of ulp.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "cache": True}
 
 
@@ -39,7 +39,7 @@ def parallel_loop(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """Compile a formula into its caller, where LLVM can run it on several elements at once; a x + b may fuse."""
+    """Compile a formula into its caller, where LLVM can vectorise it; a x + b may fuse."""
     return numba.njit(inline="always", fastmath={"contract"}, **_OPTIONS)(function)
 
 
