@@ -149,3 +149,10 @@ def test_narrow_terminals_get_a_list(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert "misprint" in said
     assert "\x1b" not in said
+    assert max(map(len, said.split("Misprints")[0].splitlines())) <= 40
+
+
+def test_show_takes_a_whole_note(capsys):
+    assert run("show", "xu/22", "xu/34") == 0
+    both = capsys.readouterr().out
+    assert both.index("xu/22: holds") < both.index("xu/34: holds")

@@ -186,6 +186,10 @@ PLANTED = {
         replace(NOTATION, reading=Form("", lambda w: w.loc**2)),
         "the reading is off",
     ),
+    "a rejected reading that is true": (
+        replace(NOTATION, rejected={"the same": second_moment}),
+        "a reading that is rejected is true",
+    ),
     "a reading without a reason": (replace(NOTATION, why=""), "needs a reading"),
     "a bound the wrong way round": (replace(BOUND, relation="<="), "no corrected form is recorded"),
     "a bound that is too loose": (replace(BOUND, printed=lambda w: w.loc**2 - 1.0), "where they should meet"),

@@ -129,6 +129,7 @@ class Claim:
     draw(rng): a random instance. instances: how many are drawn.
     printed(instance): the display's right-hand side, transcribed literally. None for `notation`, whose `why`
         says what keeps the display from having a value and whose `reading` is the evident meaning.
+    rejected: where `notation` is ambiguous, the other readings by name; the judge must find each false.
     oracles: at least two functions of the instance for the left-hand side that share no code with the
         formula nor with each other; one that does not apply to an instance returns None, and two must apply
         to each instance.
@@ -157,6 +158,7 @@ class Claim:
     constant: Constant | None = None
     why: str = ""
     reading: Form | None = None
+    rejected: Mapping[str, Function] = field(default_factory=dict)
     corrected: Form | None = None
     counterexample: Counterexample | None = None
     conditions: Sequence[Condition] = field(default_factory=tuple)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def run_show(args: argparse.Namespace) -> int:
         pages = [_audited([id]) for id in args.ids]
     except (LookupError, ValueError) as error:
         return _refuse(error)
-    print("\n\n".join(show(page, has_colour()) for page in pages))
+    equations = [list(group) for page in pages for _, group in groupby(page, lambda record: record.equation)]
+    print("\n\n\n".join(show(equation, has_colour()) for equation in equations))
     return 1 if any(record.failures for page in pages for record in page) else 0
 
 

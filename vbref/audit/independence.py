@@ -40,11 +40,14 @@ def functions_run(function: Callable[[], Any], own_file: str) -> set[CodeType]:
 def shared_functions(sides: Mapping[str, Callable[[], Any]], own_file: str) -> list[str]:
     """Return one line for each two sides that run a function in common."""
     runs = {name: functions_run(side, own_file) for name, side in sides.items()}
-    return [
-        f"{one} and {other} share {', '.join(sorted(code.co_qualname for code in runs[one] & runs[other]))}"
-        for one, other in combinations(runs, 2)
-        if runs[one] & runs[other]
-    ]
+    pairs = ((one, other, runs[one] & runs[other]) for one, other in combinations(runs, 2))
+    return [f"{one} and {other} share {_names(common)}" for one, other, common in pairs if common]
+
+
+def _names(codes: set[CodeType]) -> str:
+    """Return the functions' names; what is nested in one of them goes without saying."""
+    names = {code.co_qualname.split(".<locals>")[0] for code in codes}
+    return ", ".join(sorted(names))
 
 
 def _counts(code: CodeType, own_file: str) -> bool:

@@ -80,7 +80,7 @@ def _declared(claim: Claim) -> list[str]:
         'relation "->" and a limit belong together': (claim.relation == "->") == (claim.limit is not None),
         "without a printed value it needs a reading, and a `why`": not notation
         or bool(claim.reading and claim.why),
-        "with a printed value it needs no reading": notation or claim.reading is None,
+        "with a printed value it needs no reading": notation or not (claim.reading or claim.rejected),
         "a correction needs a counterexample": claim.corrected is None or claim.counterexample is not None,
         "a tolerance must leave a gap to disagreement": 0 < claim.tolerance < 1e-2,
     }
@@ -152,7 +152,7 @@ def _verdict(
     if claim.printed is None:
         assert claim.reading is not None
         error = worst(claim, claim.reading.value, trials)
-        return _notation(error, claim, failures), error
+        return _notation(error, claim, trials, failures), error
     if any(is_nan(claim.printed(t.instance)) for t in trials):
         failures.append("the printed form is NaN on an instance: choose the domain, or call it notation")
         return None, float("inf")
@@ -169,9 +169,12 @@ def _verdict(
     return _misprint(claim, trials, failures, error)
 
 
-def _notation(error: float, claim: Claim, failures: list[str]) -> Verdict:
+def _notation(error: float, claim: Claim, trials: list[Trial], failures: list[str]) -> Verdict:
     if outcome(error, claim.tolerance) != "agrees":
         failures.append(f"the reading is off by {error:.2g}")
+    for name, form in claim.rejected.items():
+        if outcome(worst(claim, form, trials), claim.tolerance) != "disagrees":
+            failures.append(f"a reading that is rejected is true: {name}")
     return "notation"
 
 

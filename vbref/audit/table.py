@@ -67,14 +67,16 @@ def _list(records: Sequence[Record], colour: bool) -> str:
 
 def _misprints(records: Sequence[Record], colour: bool, width: int) -> str:
     steps = [r for r in records if r.verdict == "misprint" and r.entry is not None]
-    lines = [
-        paint(r.id.ljust(14), "misprint", colour) + _folded(_one_line(r), max(width - 14, 40)) for r in steps
-    ]
+    lines = [paint(r.id.ljust(14), "misprint", colour) + _folded(_one_line(r), width) for r in steps]
     return "\n".join([paint("Misprints", "note", colour), *lines]) if lines else ""
 
 
-def _folded(line: str, room: int) -> str:
-    return f"\n{' ' * 14}".join(textwrap.wrap(line, room))
+def _folded(line: str, width: int) -> str:
+    """Return the line wrapped beside a column of 14, or below it where the terminal is narrow."""
+    indent = 14 if width >= 60 else 2
+    return ("" if indent == 14 else "\n  ") + f"\n{' ' * indent}".join(
+        textwrap.wrap(line, max(width - indent, 20))
+    )
 
 
 def _one_line(record: Record) -> str:

@@ -116,6 +116,14 @@ CLAIMS = [
             r" q_\phi(z|x)\,dz",
             lambda w: w.integral(np.log(w.likelihood * w.prior) * w.q) + w.integral(np.log(1 / w.q) * w.q),
         ),
+        rejected={
+            "the logarithm ends after p(x|z)": lambda w: (
+                w.integral(np.log(w.likelihood) * w.prior * w.q) + w.integral(np.log(1 / w.q) * w.q)
+            ),
+            "the logarithm runs to the end": lambda w: (
+                w.integral(np.log(w.likelihood * w.prior * w.q)) + w.integral(np.log(1 / w.q) * w.q)
+            ),
+        },
         note="Split two",
     ),
     Claim(
