@@ -313,6 +313,21 @@ def test_float32_stays_float32():
     assert [i for i, value in enumerate(values) if value.dtype != np.float32] == []
 
 
+def test_float32_is_accurate():
+    x, mean, cov = RNG.normal(size=(9, 3)), RNG.normal(size=3), _cov(3)
+    point, alpha = np.array([0.25, 0.125, 0.625]), np.array([0.3, 20.0, 4.0])
+    for f, args in (
+        (multivariate_normal.log_prob, (x, mean, cov)),
+        (dirichlet.log_prob, (point, alpha)),
+        (dirichlet.entropy, (alpha,)),
+        (wishart.log_prob, (cov, np.array(5.5), np.eye(3))),
+        (wishart.entropy, (np.array(5.5), cov)),
+    ):
+        single = [np.asarray(a, np.float32) for a in args]
+        want = f(*(a.astype(np.float64) for a in single))
+        np.testing.assert_allclose(f(*single), want, rtol=1e-5, atol=3e-5)
+
+
 EYE, SKEW, HALF = np.eye(2), np.array([[1.0, 1.0], [0.0, 1.0]]), np.full(2, 0.5)
 
 

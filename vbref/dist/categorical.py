@@ -73,8 +73,8 @@ def sample(noise: ArrayLike, probs: ArrayLike) -> Any:
     check.unit_interval(noise=u)
     check.probabilities(probs=p)
     check.broadcast(noise=u, probs=p[..., 0])
-    edges = np.cumsum(p, axis=-1)
-    label = (edges <= (u * edges[..., -1])[..., None]).sum(axis=-1)
+    label = (np.cumsum(p, axis=-1) <= u[..., None]).sum(axis=-1)
+    # Rounding may leave the last sum below the noise.
     last = p.shape[-1] - 1 - (p[..., ::-1] > 0).argmax(axis=-1)
     return np.minimum(label, last)[()]
 

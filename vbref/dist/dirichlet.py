@@ -15,9 +15,7 @@ _TINY_QUANTILE = 1e-200
 
 
 def log_prob(x: ArrayLike, concentration: ArrayLike) -> Any:
-    """Log density log Γ(α₀) − Σ log Γ(α_k) + Σ (α_k − 1) log x_k, in nats, (...).
-
-    With respect to dx_1…dx_{K−1}.
+    """Log density log Γ(α₀) − Σ log Γ(α_k) + Σ (α_k − 1) log x_k by dx_1…dx_{K−1}, in nats, (...).
 
     x (..., K) >= 0 summing to one, concentration α (..., K) > 0; leading axes broadcast. On a face of the
     simplex its limit (+inf or −inf; ValueError where two faces meet with opposite infinities). Raises
@@ -28,13 +26,11 @@ def log_prob(x: ArrayLike, concentration: ArrayLike) -> Any:
     """
     p, alpha = _checked(x, concentration)
     total = alpha.sum(axis=-1, keepdims=True)
-    with np.errstate(divide="ignore"):
-        log_p = np.log(p)
     safe = np.where(p > 0, p, alpha / total)
-    excess = stirling.log_excesses(np.log(safe) + np.log(total), _surplus_over(safe, alpha), alpha)
+    excess = stirling.log_excesses(np.log(safe) + np.log(total), safe * total - alpha, alpha)
     left = stirling.gap(alpha).sum(axis=-1) - stirling.gap(total[..., 0])
     inner = (excess - np.log(safe)).sum(axis=-1) - left + total[..., 0] * _surplus(safe)
-    return _on_faces(inner, p, alpha, log_p)[()]
+    return _on_faces(inner, p, alpha)[()]
 
 
 def log_prob_grad(x: ArrayLike, concentration: ArrayLike) -> tuple[FloatArray, ...]:
@@ -44,7 +40,7 @@ def log_prob_grad(x: ArrayLike, concentration: ArrayLike) -> tuple[FloatArray, .
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         d_x = np.where(alpha == 1, 0, (alpha - 1) / p).astype(p.dtype)
         log_y = np.log(p) + np.log(total)
-    ratio = stirling.log_ratios(log_y, _surplus_over(p, alpha), alpha)
+    ratio = stirling.log_ratios(log_y, p * total - alpha, alpha)
     return d_x, ratio + (stirling.gap_slope(total) - stirling.gap_slope(alpha))
 
 
@@ -124,24 +120,12 @@ def _softmax(logits: FloatArray) -> FloatArray:
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def _surplus_over(p: FloatArray, alpha: FloatArray) -> FloatArray:
-    """c_k = α₀x_k − α_k, as x_k Σ_{j≠k} α_j − (1 − x_k)α_k: small α_k beside a large α₀ keeps its digits."""
-    return p * (_sum_before(alpha) + _sum_before(alpha[..., ::-1])[..., ::-1]) - (1 - p) * alpha
-
-
-def _sum_before(values: FloatArray) -> FloatArray:
-    """Σ_{j<k} of the last axis, without the subtraction that would lose small ones."""
-    sums = np.zeros_like(values)
-    sums[..., 1:] = np.cumsum(values[..., :-1], axis=-1)
-    return sums
-
-
 def _surplus(p: FloatArray) -> FloatArray:
     """Σ x_k − 1, the rounding left in x, summed from −1 so that the partial sums stay small."""
     return np.cumsum(np.concatenate([np.full_like(p[..., :1], -1), p], axis=-1), axis=-1)[..., -1]
 
 
-def _on_faces(inner: FloatArray, p: FloatArray, alpha: FloatArray, log_p: FloatArray) -> FloatArray:
+def _on_faces(inner: FloatArray, p: FloatArray, alpha: FloatArray) -> FloatArray:
     """The limit where some x_k = 0: −inf by the faces with α_k > 1, +inf by those with α_k < 1."""
     falls, rises = ((p == 0) & (alpha > 1)).any(axis=-1), ((p == 0) & (alpha < 1)).any(axis=-1)
     if (falls & rises).any():

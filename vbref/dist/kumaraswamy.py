@@ -17,6 +17,17 @@ from vbref.numerics.stable import log1mexp
 
 EULER_GAMMA = 0.5772156649015329
 SMALL = 1e-2
+# ζ(2), …, ζ(9): the next term of H(b) is below 1e-16 of it for b ≤ SMALL.
+ZETA = (
+    1.6449340668482264,
+    1.2020569031595943,
+    1.0823232337111382,
+    1.0369277551433699,
+    1.0173430619844491,
+    1.0083492773819228,
+    1.0040773561979443,
+    1.0020083928260822,
+)
 
 
 @scalar
@@ -25,10 +36,10 @@ def harmonic(b):
     real = type(b)
     if b > real(SMALL):
         return digamma(b + real(1)) + real(EULER_GAMMA)
-    tail = real(1.0369277551433699) - b * (real(1.0173430619844491) - b * real(1.0083492773819228))
-    return b * (
-        real(1.6449340668482264) - b * (real(1.2020569031595943) - b * (real(1.0823232337111382) - b * tail))
-    )
+    series = real(0)
+    for k in range(len(ZETA) - 1, -1, -1):
+        series = real(ZETA[k]) - b * series
+    return b * series
 
 
 @scalar
