@@ -278,6 +278,14 @@ def test_an_objective_that_is_not_finite_stops_the_run():
         train(Falling(), X[:, :1])
 
 
+def test_a_checkpoint_names_functions_as_another_process_would(tmp_path):
+    path = tmp_path / "run.npz"
+    train(checkpoint=path, prepare=binary, epochs=1)
+    assert checkpoint.load(path)[1]["settings"]["prepare"] == "binary"
+    with pytest.raises(ValueError, match="prepare = binary, this one has None"):
+        train(checkpoint=path, resume=True)
+
+
 def test_schedule_scales_the_step():
     model = LinearGaussian(6, 2)
     moved, _ = train(model, epochs=3, schedule=lambda epoch: 1.0 if epoch < 2 else 0.0)

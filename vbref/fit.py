@@ -145,8 +145,8 @@ class _Run:
             "batch_size": self.batch_size,
             "k": self.k,
             "scale": self.scale,
-            "optimizer": repr(self.optimizer),
-            "prepare": repr(self.prepare),
+            "optimizer": _name(self.optimizer),
+            "prepare": _name(self.prepare),
         }
 
     def started(self, params: Mapping[str, NDArray[Any]] | None) -> _State:
@@ -186,12 +186,9 @@ class _Run:
     ) -> float:
         noise = self.model.draw_noise(self.rng, len(x), self.k)
         value, grads = player.objective_and_grad(state.params, x, noise, **rows)
-        if not np.isfinite(value):
-            raise FloatingPointError(
-                f"the objective of {player.name!r} was {value} in epoch {state.epoch + 1}: "
-                "a smaller learning_rate may help"
-            )
-        ascent = {name: grad * grad.dtype.type(factor) for name, grad in player.own(grads).items()}
+        _check_finite(player.name, value, state.epoch)
+        own = player.own(grads)
+        ascent = {name: np.asarray(grad * grad.dtype.type(factor)) for name, grad in own.items()}
         slots = state.slots[player.name]
         rate = 1.0 if self.schedule is None else self.schedule(state.epoch)
         self.optimizer.step(player.own(state.params), ascent, slots, direction="ascend", schedule=rate)
@@ -204,6 +201,7 @@ class _Run:
             index = np.arange(first, min(first + self.batch_size, len(self.validation)))
             x = self._prepared(self.validation[index], rng)
             total += self.model.objective(state.params, x, self.model.draw_noise(rng, len(x), self.k))
+        _check_finite("validation", total, state.epoch)
         return total / len(self.validation)
 
     def _prepared(self, rows: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
@@ -256,6 +254,18 @@ def _adam(learning_rate: float) -> Any:
 
 def _per_point(model: Any) -> bool:
     return getattr(model, "config", {}).get("inference") == "per-point"
+
+
+def _name(setting: Any) -> str:
+    """A function's name or an object's repr: what is the same in the process that resumes."""
+    return getattr(setting, "__qualname__", None) or repr(setting)
+
+
+def _check_finite(name: str, value: float, epoch: int) -> None:
+    if not np.isfinite(value):
+        raise FloatingPointError(
+            f"the objective of {name!r} was {value} in epoch {epoch + 1}: a smaller learning_rate may help"
+        )
 
 
 @contextmanager

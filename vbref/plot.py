@@ -183,20 +183,21 @@ def _plane(codes: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, str]]:
 
 
 def _scatter_by_label(axes: "Axes", points: NDArray[Any], labels: NDArray[Any]) -> None:
-    from matplotlib import colormaps
-
-    names = np.unique(labels)
-    colours = colormaps["tab10" if len(names) <= 10 else "viridis"]
-    for i, name in enumerate(names):
-        colour = colours(i if len(names) <= 10 else i / (len(names) - 1))
-        x, y = points[labels == name].T
-        axes.scatter(x, y, s=15, color=colour, alpha=0.8, linewidths=0, label=str(name))
-    if len(names) <= 20:
+    names, which = np.unique(labels, return_inverse=True)
+    few = len(names) <= 10
+    cmap = "tab10" if few else "viridis"
+    dots = axes.scatter(
+        points[:, 0], points[:, 1], c=which, cmap=cmap, vmax=9 if few else None, s=15, alpha=0.8, linewidths=0
+    )
+    if few:
+        keys, _ = dots.legend_elements(alpha=1)
+        words = [str(name) for name in names]
         axes.legend(
+            keys,
+            words,
             title="label",
             frameon=False,
             fontsize=9,
-            markerscale=2,
             loc="center left",
             bbox_to_anchor=(1.0, 0.5),
         )
