@@ -116,6 +116,12 @@ def test_lgamma_bregman(x, d):
     assert error(special.lgamma_bregman(x, d), want) < 1e-13
 
 
+def test_series_where_it_starts():
+    """At x = 12 the last of the eight terms is still seen: a wrong one costs 1e-14."""
+    want = bregman(mp.digamma, lambda v: mp.psi(1, v), 12.0, 12.5)
+    assert error(special.digamma_bregman(12.0, 12.5, 0.5), want) < 2e-15
+
+
 @pytest.mark.parametrize("name", ["digamma_difference", "digamma_bregman", "stirling_bregman", "log_bregman"])
 def test_nothing_between_equals(name):
     assert [getattr(special, name)(x, x, 0.0) for x in (1e-300, 0.4, 12.0, 1e300)] == [0.0] * 4
