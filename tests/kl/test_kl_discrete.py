@@ -7,10 +7,15 @@ from scipy.special import rel_entr
 
 from vbref import kl
 
-mp.mp.dps = 400  # 1 − 1e-300 must differ from 1
 UNIT = st.floats(0, 1)
 OPEN = st.floats(1e-6, 1 - 1e-6)
 EDGE = [0.0, 5e-324, 1e-300, 1e-9, 0.3, 0.3 * (1 + 1e-9), 0.3 * (1 - 1e-13), 0.5, 1 - 1e-9, 1 - 2**-53, 1.0]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def digits():
+    with mp.workdps(400):  # 1 − 1e-300 must differ from 1
+        yield
 
 
 def term(q, p):

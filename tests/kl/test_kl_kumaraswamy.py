@@ -8,11 +8,16 @@ from hypothesis import strategies as st
 
 from vbref import kl
 
-mp.mp.dps = 25
 SHAPE = st.floats(0.01, 100)
 # (a, b) over the square in which accuracy is promised, against four betas.
 CORNERS = list(itertools.product([0.01, 0.3, 1.7, 100.0], [0.01, 0.4, 3.0, 100.0]))
 BETAS = [(1.0, 5.0), (0.01, 100.0), (100.0, 0.01), (2.5, 0.7)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def digits():
+    with mp.workdps(25):
+        yield
 
 
 def log1mexp(x):
@@ -112,6 +117,12 @@ def test_grad_is_the_derivative(point):
 def test_far_outside(a, b):
     assert error(kl.kumaraswamy_beta(a, b, 2.0, 3.0), exact(a, b, 2.0, 3.0)) < 1e-10
     assert np.isfinite(kl.kumaraswamy_beta_grad(a, b, 2.0, 3.0)).all()
+
+
+def test_out_of_range_is_an_error_and_never_nan():
+    for function in (kl.kumaraswamy_beta, kl.kumaraswamy_beta_grad):
+        with pytest.raises(ValueError, match="out of the range of float64"):
+            function(1e-300, 1e-300, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(("a", "b"), [(1.0, 1.0), (1.0, 0.5), (0.5, 0.5), (2.0, 1.0)])

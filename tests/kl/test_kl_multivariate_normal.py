@@ -9,8 +9,13 @@ from scipy.stats import multivariate_normal as scipy_normal
 
 from vbref import kl
 
-mp.mp.dps = 60
 RNG = np.random.default_rng(7)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def digits():
+    with mp.workdps(60):
+        yield
 
 
 def random_cov(d, *lead):

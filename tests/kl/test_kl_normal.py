@@ -7,7 +7,6 @@ from scipy.integrate import quad
 
 from vbref import kl
 
-mp.mp.dps = 50
 REAL = st.floats(-1e3, 1e3)
 SCALE = st.floats(1e-3, 1e3)
 
@@ -25,12 +24,19 @@ CASES = [
     (1e200, 1e200, -1e200, 3e200),
     (1.7e308, 1e300, -1.7e308, 1e250),
     (0.0, 1e-200, 0.0, 1e200),
+    (0.0, 2.3e-308, 0.0, 1.7e308),
     (0.0, 1.5e154, 0.0, 1.0),
     (1.8e154, 1.0, 0.0, 1.0),
     (0.0, 2.0, 0.0, 1.0),
     (0.0, 1.0, 0.0, 2.0),
     (0.0, 1.9999999, 0.0, 1.0),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def digits():
+    with mp.workdps(50):
+        yield
 
 
 def exact(loc_q, scale_q, loc_p, scale_p):
@@ -71,6 +77,7 @@ def test_normal_against_quadrature(case):
 def test_infinite_only_where_float64_ends():
     assert kl.normal(1e200, 1.0, 0.0, 1e-150) == np.inf
     assert kl.normal(0.0, 2e154, 0.0, 1.0) == np.inf
+    assert kl.normal(0.0, 1.7e308, 0.0, 5e-324) == np.inf
     assert np.isfinite(kl.normal(1.8e154, 1.0, 0.0, 1.0))
 
 

@@ -29,7 +29,7 @@ def scale_kl(scale_q, scale_p):
     """½(r² − 1) − log r ≥ 0 with r = σ_q/σ_p.
 
     Near r = 1 it is ½(t − log(1 + t)) with t = r² − 1 = d(2 + d), d = (σ_q − σ_p)/σ_p. Elsewhere nothing
-    cancels, and log r comes from square roots, whose ratio neither over- nor underflows.
+    cancels, and log r comes from square roots, whose ratio, the smaller over the larger, does not underflow.
     """
     number = type(scale_q)
     half, one, two = number(0.5), number(1), number(2)
@@ -37,8 +37,9 @@ def scale_kl(scale_q, scale_p):
     if half < r < two:
         d = (scale_q - scale_p) / scale_p
         return half * log1p_deficit(d * (two + d))
-    log_r = two * math.log(math.sqrt(scale_q) / math.sqrt(scale_p))
-    return (half * r) * r - half - log_r if r > one else half * (r * r - one) - log_r
+    if r > one:
+        return (half * r) * r - half + two * math.log(math.sqrt(scale_p) / math.sqrt(scale_q))
+    return half * (r * r - one) - two * math.log(math.sqrt(scale_q) / math.sqrt(scale_p))
 
 
 @scalar
