@@ -101,7 +101,7 @@ def gamma_grad(
 def representable(grads: tuple[Any, ...]) -> tuple[Any, ...]:
     """The same; ValueError where two parts of a derivative overflowed with opposite signs, and left NaN."""
     if any(np.isnan(grad).any() for grad in grads):
-        raise ValueError(f"a derivative is out of the range of {grads[0].dtype} at these arguments")
+        raise ValueError(f"a result is out of the range of {grads[0].dtype} at these arguments")
     return grads
 
 

@@ -165,7 +165,7 @@ def kumaraswamy_beta(a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayL
     Shapes a, b > 0, which broadcast. The error is below 1e-12 of the larger of the KL and 1 for all four in
     [0.01, 100], and below 1e-10 for a_q, b_q in [1e-6, 1e6]. Raises ValueError for parameters that are not
     positive, NaN, mixed dtypes, shapes that clash, and where terms out of the range of the dtype leave no
-    value (shapes of 1e±150).
+    value (shapes of 1e±300).
     """
     (value,) = representable((elementwise(_kl_loop, **_checked(a_q, b_q, a_p, b_p)),))
     return value
