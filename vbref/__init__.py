@@ -20,6 +20,7 @@ _ROOMS = (
     "nn",
     "data",
     "models",
+    "meanfield",
     "evaluate",
     "plot",
     "audit",
