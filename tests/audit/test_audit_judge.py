@@ -36,6 +36,13 @@ def by_quadrature(w):
     return oracles.normal_mean_adaptive(lambda z: z**2, w.loc, w.scale)
 
 
+oracles_square = partial(lambda function, w: oracles.normal_mean(function, w.loc, w.scale), np.square)
+
+
+def own(w):
+    return w.scale**2 + w.loc**2
+
+
 GOOD = Claim(
     "test/1",
     statement=r"E[z^2] = \mu^2 + \sigma^2",
@@ -141,6 +148,14 @@ PLANTED = {
             oracles={"one": by_hermite, "other": lambda w: oracles.normal_mean(np.square, w.loc, w.scale)},
         ),
         "share normal_mean",
+    ),
+    "an oracle behind a helper of the claims' own file": (
+        replace(GOOD, oracles={"library": oracles_square, "own": own, "again": lambda w: own(w)}),
+        "share own",
+    ),
+    "a correction that asks an oracle": (
+        replace(MISPRINT, corrected=Form("", by_hermite)),
+        "oracle 'Gauss-Hermite' and the corrected form share",
     ),
     "a formula that asks an oracle": (
         replace(GOOD, printed=by_quadrature),

@@ -6,7 +6,7 @@ trusted. What this cannot see is the same algebra typed twice; a reader must.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import combinations
 from pathlib import Path
 from types import CodeType, FrameType
@@ -17,15 +17,15 @@ from vbref.audit import worlds
 from vbref.numerics import check
 
 _PACKAGE = str(Path(vbref.__file__).parent)
-_SHARED = {worlds.__file__, check.__file__, str(Path(__file__).with_name("judge.py"))}
+_SHARED = {worlds.__file__, check.__file__, str(Path(__file__).with_name("trials.py"))}
 
 
-def functions_run(function: Callable[[], Any], own_file: str) -> set[CodeType]:
-    """Return the code objects of vbref and of `own_file` that run when `function` is called."""
+def functions_run(function: Callable[[], Any], own_files: Collection[str]) -> set[CodeType]:
+    """Return the code objects of vbref and of `own_files` that run when `function` is called."""
     seen: set[CodeType] = set()
 
     def note(frame: FrameType, event: str, _argument: Any) -> None:
-        if event == "call" and _counts(frame.f_code, own_file):
+        if event == "call" and _counts(frame.f_code, own_files):
             seen.add(frame.f_code)
 
     before = sys.getprofile()
@@ -37,9 +37,9 @@ def functions_run(function: Callable[[], Any], own_file: str) -> set[CodeType]:
     return seen
 
 
-def shared_functions(sides: Mapping[str, Callable[[], Any]], own_file: str) -> list[str]:
+def shared_functions(sides: Mapping[str, Callable[[], Any]], own_files: Collection[str]) -> list[str]:
     """Return one line for each two sides that run a function in common."""
-    runs = {name: functions_run(side, own_file) for name, side in sides.items()}
+    runs = {name: functions_run(side, own_files) for name, side in sides.items()}
     pairs = ((one, other, runs[one] & runs[other]) for one, other in combinations(runs, 2))
     return [f"{one} and {other} share {_names(common)}" for one, other, common in pairs if common]
 
@@ -50,7 +50,7 @@ def _names(codes: set[CodeType]) -> str:
     return ", ".join(sorted(names))
 
 
-def _counts(code: CodeType, own_file: str) -> bool:
+def _counts(code: CodeType, own_files: Collection[str]) -> bool:
     name = code.co_filename
-    mine = name == own_file or name.startswith(_PACKAGE)
+    mine = name in own_files or name.startswith(_PACKAGE)
     return mine and name not in _SHARED

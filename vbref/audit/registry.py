@@ -32,13 +32,13 @@ class Record:
     equation: str
     statement: str
     verdict: str
-    reason: str = ""
     corrected: str | None = None
     domain: str = ""
     oracles: list[str] = field(default_factory=list)
     instances: int = 0
     max_error: float | None = None
     counterexample: dict[str, Any] | None = None
+    reason: str = ""
     entry: Entry | None = None
     failures: list[str] = field(default_factory=list)
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vbref.audit.attachments import plain, resolve
 from vbref.audit.claim import Claim, Entry
-from vbref.audit.judge import generator, plain, resolve, trial, true_form
+from vbref.audit.judge import generator
 from vbref.audit.registry import Record
 from vbref.audit.table import paint, short
+from vbref.audit.trials import trial, true_form
 
 
 def show(records: Sequence[Record], colour: bool = False) -> str:

@@ -80,6 +80,11 @@ def _log_weights(rng):
     return Case(log_w=rng.normal(size=(6, int(rng.integers(1, 5)), int(rng.integers(1, 6)))))
 
 
+def _exact_objectives(w):
+    values = [math.fsum(pair.ravel()) / pair.shape[1] for pair in w.log_w]
+    return np.array([*values, max(range(len(values)), key=values.__getitem__)])
+
+
 CLAIMS = [
     Definition(
         "xu/1",
@@ -146,14 +151,14 @@ CLAIMS = [
         statement=r"= \arg\max_{\theta,\phi} \sum_{i=1}^n \frac1k \sum_{j=1}^k"
         r" \log\frac{p_\theta(x,z^j)}{q_\phi(z^j|x)}",
         verdict="holds",
-        domain="6 candidate pairs (θ, φ), 1 to 4 observations, 1 to 5 given samples",
+        domain="6 candidate pairs (θ, φ), 1 to 4 observations, 1 to 5 given samples; objectives and argmax",
         draw=_log_weights,
-        printed=lambda w: np.argmax(
+        printed=lambda w: _with_argmax(
             [sum(1 / w.log_w.shape[2] * sum(row) for row in pair) for pair in w.log_w]
         ),
         oracles={
-            "means": lambda w: w.log_w.mean(2).sum(1).argmax(),
-            "exact sums": lambda w: max(range(6), key=lambda i: math.fsum(w.log_w[i].ravel())),
+            "means": lambda w: np.append(w.log_w.mean(2).sum(1), w.log_w.mean(2).sum(1).argmax()),
+            "exact sums": _exact_objectives,
         },
         note="xu/5 put in, x and z^j standing for x_i and z_i^j",
     ),

@@ -1,0 +1,100 @@
+"""What a record says beside its verdict: conditions, asides, code, equality, counterexample. Each is checked.
+
+Every check returns one line for each failure.
+"""
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+from vbref.audit.claim import Claim
+from vbref.audit.compare import SEPARATION, distance, error_of, is_nan
+from vbref.audit.trials import Trial, oracles_agree, trial, true_form, worst
+
+
+def conditions(claim: Claim, _trials: list[Trial]) -> list[str]:
+    """Outside each condition the true form must fail against every oracle that applies."""
+    form = true_form(claim)
+    lines = []
+    for condition in claim.conditions:
+        outside = trial(claim, "outside", condition.outside)
+        errors = [error_of(claim, form(outside.instance), truth) for truth in outside.truths.values()]
+        if not errors or min(errors) <= SEPARATION or is_nan(form(outside.instance)):
+            lines.append(f"the form does not fail outside its condition: {condition.text}")
+    return lines
+
+
+def asides(claim: Claim, trials: list[Trial]) -> list[str]:
+    form = claim.printed or true_form(claim)
+    errors = [
+        (aside, max(distance(aside.value(t.instance), form(t.instance), aside.relation) for t in trials))
+        for aside in claim.asides
+    ]
+    return [
+        f"aside is off by {error:.2g}: {aside.text}" for aside, error in errors if error > claim.tolerance
+    ]
+
+
+def resolve(dotted: str) -> Any:
+    """Return the object of a dotted name, `module.name` or `module.owner.name`."""
+    module, _, name = dotted.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError:
+        outer, _, owner = module.rpartition(".")
+        return getattr(getattr(importlib.import_module(outer), owner), name)
+
+
+def code(claim: Claim, trials: list[Trial]) -> list[str]:
+    """The code that implements the claim must compute what the oracles do."""
+    if claim.code is None:
+        return []
+    try:
+        function, call = resolve(claim.code.name), claim.code.call
+    except (ImportError, AttributeError) as error:
+        return [f"names code that is not there: {error}"]
+    if call is None:
+        return []
+    gap = worst(claim, lambda w: call(function, w), trials)
+    return [f"{claim.code.name} is off by {gap:.2g}"] if gap > claim.tolerance else []
+
+
+def equality(claim: Claim, rng: np.random.Generator) -> list[str]:
+    """The two sides of an inequality must meet where the record says so: a side that is too loose fails."""
+    if claim.equality is None:
+        return []
+    form = true_form(claim)
+    tight = [trial(claim, "equality", claim.equality(rng)) for _ in range(claim.instances)]
+    error = max(distance(form(t.instance), truth) for t in tight for truth in t.truths.values())
+    return [f"the sides differ by {error:.2g} where they should meet"] if error > claim.tolerance else []
+
+
+def counterexample(claim: Claim) -> tuple[dict[str, Any] | None, list[str]]:
+    """The counterexample must separate the printed form from the truth, and not the corrected one."""
+    if claim.counterexample is None:
+        return None, []
+    t = trial(claim, "counterexample", claim.counterexample.instance)
+    lines = oracles_agree(claim, t)
+    if lines or claim.printed is None or claim.corrected is None:
+        return None, lines or ["a counterexample needs a printed and a corrected form"]
+    printed, corrected = claim.printed(t.instance), claim.corrected.value(t.instance)
+    if min(error_of(claim, printed, truth) for truth in t.truths.values()) <= SEPARATION or is_nan(printed):
+        lines.append("the counterexample does not separate the printed form from the truth")
+    if worst(claim, claim.corrected.value, [t]) > claim.tolerance:
+        lines.append("the corrected form fails on the counterexample")
+    true = next(iter(t.truths.values()))
+    shown = {"printed": printed, "true": true[-1] if claim.limit else true, "corrected": corrected}
+    return {"instance": claim.counterexample.text, **{k: plain(v) for k, v in shown.items()}}, lines
+
+
+def plain(value: Any) -> Any:
+    """Return a value as what JSON can hold: numbers and lists; infinities and complex numbers as text."""
+    value = getattr(value, "mean", value) if hasattr(value, "standard_error") else value
+    array = np.asarray(value)
+    if array.ndim:
+        return [plain(entry) for entry in array]
+    number = array[()]
+    if np.iscomplexobj(array) or not np.isfinite(number):
+        return str(number)
+    return number.item()
