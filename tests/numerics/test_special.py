@@ -117,9 +117,9 @@ def test_lgamma_bregman(x, d):
 
 
 def test_series_where_it_starts():
-    """At x = 12 the last of the eight terms is still seen: a wrong one costs 1e-14."""
-    want = bregman(mp.digamma, lambda v: mp.psi(1, v), 12.0, 12.5)
-    assert error(special.digamma_bregman(12.0, 12.5, 0.5), want) < 2e-15
+    """At x = 12 the last of the eight terms is just seen: with the wrong sign it costs 1.5e-15."""
+    gap, slope = (lambda v: mp.loggamma(v) - v * mp.log(v) + v), (lambda v: mp.digamma(v) - mp.log(v))
+    assert error(special.stirling_bregman(12.0, 12.5, 0.5), bregman(gap, slope, 12.0, 12.5)) < 8e-16
 
 
 @pytest.mark.parametrize("name", ["digamma_difference", "digamma_bregman", "stirling_bregman", "log_bregman"])
