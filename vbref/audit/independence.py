@@ -1,8 +1,8 @@
 """The two-oracle rule, enforced: which Python functions does each side run, and do any two sides share one?
 
-The instance (`worlds.py`) may be shared: it is the meaning of the symbols. A formula and an oracle, or two
-oracles, that run the same function of vbref or of the claims' own file are not independent. Libraries are
-trusted. What this cannot see is the same algebra typed twice; a reader must.
+The instance (`worlds.py`, `worlds_*.py`) may be shared: it is the meaning of the symbols. A formula and
+an oracle, or two oracles, that run the same function of vbref or of the claims' own file are not
+independent. Libraries are trusted. What this cannot see is the same algebra typed twice; a reader must.
 """
 
 import sys
@@ -17,7 +17,8 @@ from vbref.audit import worlds
 from vbref.numerics import check
 
 _PACKAGE = str(Path(vbref.__file__).parent)
-_SHARED = {worlds.__file__, check.__file__, str(Path(__file__).with_name("trials.py"))}
+# worlds.py and its like (worlds_*.py) are the instances; the checks at the door and the asking decide nothing
+_SHARED = (worlds.__file__.removesuffix(".py"), check.__file__, str(Path(__file__).with_name("trials.py")))
 
 
 def functions_run(function: Callable[[], Any], own_files: Collection[str]) -> set[CodeType]:
@@ -53,4 +54,4 @@ def _names(codes: set[CodeType]) -> str:
 def _counts(code: CodeType, own_files: Collection[str]) -> bool:
     name = code.co_filename
     mine = name in own_files or name.startswith(_PACKAGE)
-    return mine and name not in _SHARED
+    return mine and not name.startswith(_SHARED)
