@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from vbref.audit.worlds import Array, GaussianPair, covariance, dirichlet, normal_density, softmax
+from vbref.audit.worlds import Array, GaussianPair, covariance, dirichlet, normal_density
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,6 @@ class EnergyTable:
     d_log_prior: Array  # (Z, M)
     marginal: Array  # (X,)
     posterior: Array  # (X, Z)
-
-    @property
-    def log_lik(self) -> Array:
-        return np.log(self.lik)
 
 
 def energy_table(
@@ -150,16 +146,10 @@ class LinearGenerator:
     m: Array  # (n,)
     c: float
     cov_z: Array
+    n: int
+    d: int
     against_product: GaussianPair
     against_prior: GaussianPair
-
-    @property
-    def n(self) -> int:
-        return len(self.G)
-
-    @property
-    def d(self) -> int:
-        return self.G.shape[1]
 
     def energy(self, z: Array) -> Any:
         """U at each row of z."""
@@ -185,6 +175,8 @@ def linear_generator(
         m,
         float(c),
         cov_z,
+        n,
+        d,
         GaussianPair(origin, joint, origin, product),
         GaussianPair(np.zeros(n), cov_z, m, np.linalg.inv(P)),
     )
@@ -202,18 +194,3 @@ def generators(rng: Generator, d: int | None = None, n: int | None = None) -> Li
         m=rng.normal(size=n),
         c=rng.normal(),
     )
-
-
-__all__ = [
-    "EnergyTable",
-    "Joint",
-    "LinearGenerator",
-    "channel",
-    "energies",
-    "energy_table",
-    "generators",
-    "joint_law",
-    "joints",
-    "linear_generator",
-    "softmax",
-]
