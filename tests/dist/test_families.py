@@ -292,6 +292,18 @@ def test_kumaraswamy_harmonic_number_keeps_its_digits(b):
     assert kumaraswamy.entropy_grad(1e-40, b)[0] == pytest.approx(float(want), rel=3e-14)
 
 
+@each_family
+def test_no_nan_and_no_warning_at_any_magnitude(family):
+    m = family.module
+    magnitudes = [1e-300, 1e-150, 1e-10, 1.0, 1e10, 1e150, 1e300]
+    x, u = np.array([0.0, 1e-300, 0.5, 1.0]), np.array([0.0, 0.3, 0.999])
+    for a in magnitudes:
+        for b in magnitudes:
+            values = [m.log_prob(x, a, b), *m.log_prob_grad(x, a, b), m.entropy(a, b), *m.entropy_grad(a, b)]
+            values += [m.mean(a, b), m.variance(a, b), m.sample(u, a, b), *m.sample_grad(u, a, b)]
+            assert not any(np.isnan(v).any() for v in values), (a, b)
+
+
 def test_beta_gradient_by_a_shape_beside_which_the_other_vanishes():
     # ψ(a + b) − ψ(b) is 0 in floating point, each of the two −1e20.
     assert beta.log_prob_grad(1e-9, 1e-150, 1e-20)[2] == pytest.approx(np.log1p(-1e-9), rel=1e-14)

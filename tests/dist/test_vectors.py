@@ -125,6 +125,7 @@ def _mp_dirichlet_entropy(*alpha):
 
 
 SHAPES = [
+    (1e-30, 2e-30, 5e-30),
     (1e-150, 1.0, 2.0),
     (1e-3, 0.3, 5.0),
     (1.0, 1.0, 1.0),
@@ -176,6 +177,15 @@ def test_dirichlet_against_scipy_and_the_beta():
     )
     d_x = dirichlet.log_prob_grad(x, alpha)[0]
     np.testing.assert_allclose(d_x, (alpha - 1) / x, rtol=1e-15)
+
+
+def test_dirichlet_at_the_ends_of_the_range():
+    x = np.array([0.25, 0.25, 0.5])
+    for alpha in (np.full(3, 1e-300), np.full(3, 1e300), np.array([1e-300, 1.0, 1e300])):
+        values = [dirichlet.log_prob(x, alpha), *dirichlet.log_prob_grad(x, alpha), dirichlet.entropy(alpha)]
+        values += [*dirichlet.entropy_grad(alpha), dirichlet.mean(alpha), dirichlet.covariance(alpha)]
+        values += [dirichlet.sample(x, alpha), *dirichlet.sample_backward(x, x, alpha)]
+        assert [i for i, v in enumerate(values) if np.isnan(v).any()] == []
 
 
 def test_dirichlet_faces_and_one_category():

@@ -27,8 +27,9 @@ def tail_integral(
     """
     reach = _reach(exponent)
     s = reach * _NODES
-    with np.errstate(under="ignore", over="ignore"):
-        return (np.exp(exponent(s)) * score(s)) @ _WEIGHTS * reach[..., 0]
+    with np.errstate(under="ignore", over="ignore", invalid="ignore"):
+        weight = np.exp(exponent(s))
+        return np.where(weight > 0, weight * score(s), 0) @ _WEIGHTS * reach[..., 0]
 
 
 def _reach(exponent: Callable[[FloatArray], FloatArray]) -> FloatArray:

@@ -16,6 +16,10 @@ from vbref.numerics.elementwise import elementwise, elementwise_grad
 from vbref.numerics.jit import loop, scalar
 from vbref.numerics.special import stirling_gap, stirling_gap_slope
 
+_FAR = 1e18
+_FAR_LOG = 700
+TINY = 1e-17
+
 
 @scalar
 def beta_log_prob(x, a, b):
@@ -55,7 +59,8 @@ def beta_entropy(a, b):
     """log B − (a − 1)ψ(a) − (b − 1)ψ(b) + (n − 2)ψ(n), with the terms in a log a cancelled on paper."""
     one = type(a)(1)
     n = a + b
-    rest = stirling_gap(a) + stirling_gap(b) - stirling_gap(n) + math.log(a / n) + math.log(b / n)
+    shares = math.log(a) + math.log(b) - (one + one) * math.log(n)
+    rest = stirling_gap(a) + stirling_gap(b) - stirling_gap(n) + shares
     return (
         rest
         - (a - one) * stirling_gap_slope(a)
@@ -66,13 +71,14 @@ def beta_entropy(a, b):
 
 @scalar
 def beta_entropy_grad(a, b):
-    """1/a − 2/n − (a − 1)g″(a) + (n − 2)g″(n), and the same with b for a."""
+    """1/a − 2/n − (a − 1)g″(a) + (n − 2)g″(n), and the same with b for a; 1/a² − 2/n² for tiny n."""
     one = type(a)(1)
     two, n = one + one, a + b
+    if n < type(a)(TINY):
+        return (one - two * (a / n) * (a / n)) / a / a, (one - two * (b / n) * (b / n)) / b / b
     common = (n - two) * stirling_gap_curvature(n) - two / n
-    return common + one / a - (a - one) * stirling_gap_curvature(a), common + one / b - (
-        b - one
-    ) * stirling_gap_curvature(b)
+    by_a = one / a - (a - one) * stirling_gap_curvature(a)
+    return common + by_a, common + one / b - (b - one) * stirling_gap_curvature(b)
 
 
 @loop
@@ -141,7 +147,7 @@ def variance(a: ArrayLike, b: ArrayLike) -> Any:
 def sample(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
     """The quantile F⁻¹(noise), beta distributed for noise uniform on [0, 1]."""
     u, alpha, beta = checked(noise=noise, a=a, b=b).values()
-    return special.betaincinv(alpha, beta, u)[()]
+    return _quantiles(u, alpha, beta)[0].astype(u.dtype)[()]
 
 
 @np.errstate(over="ignore", under="ignore")
@@ -153,9 +159,8 @@ def sample_grad(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]
     """
     named = checked(noise=noise, a=a, b=b)
     u, alpha, beta = np.broadcast_arrays(*(array.astype(np.float64) for array in named.values()))
-    x = special.betaincinv(alpha, beta, u)
+    x, y = _quantiles(u, alpha, beta)
     d_noise = np.exp(-np.asarray(log_prob(x, alpha, beta)))
-    y = special.betainccinv(beta, alpha, u)
     # y = 1 − x is beta(b, a): the derivative by b is minus that of the mirrored quantile by its first shape.
     d_a, d_b = _shape_grad(x, y, alpha, beta), -_shape_grad(y, x, beta, alpha)
     return tuple(np.asarray(part).astype(named["a"].dtype)[()] for part in (d_noise, d_a, d_b))
@@ -185,10 +190,28 @@ def _shape_grad(x: FloatArray, y: FloatArray, a: FloatArray, b: FloatArray) -> F
 
 
 def _log_mix(p: FloatArray, q: FloatArray, s: FloatArray) -> FloatArray:
-    """log(p + q e^s) for p + q = 1, as log(1 + q(e^s − 1)), or s + log(q + p e^−s) where e^s is large."""
-    down = np.log1p(q * np.expm1(np.minimum(s, 0)))
-    up = s + np.log1p(p * np.expm1(-np.maximum(s, 0)))
-    return np.where(s > 0, up, down)
+    """log(p + q e^s) for p + q = 1, p, q > 0: log(1 + q(e^s − 1)) unless that cancels or overflows."""
+    change = q * np.expm1(np.minimum(s, _FAR_LOG))
+    near = np.log1p(np.maximum(change, -0.5))
+    below, above = np.log(p + q * np.exp(np.minimum(s, 0))), s + np.log(q + p * np.exp(-np.maximum(s, 0)))
+    return np.where(s > _FAR_LOG, above, np.where(change > -0.5, near, below))
+
+
+@np.errstate(over="ignore")
+def _quantiles(u: FloatArray, a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The quantile x and 1 − x, each to full accuracy.
+
+    Where b is past 1e18 of max(a, 1), x is the gamma quantile over b to rounding, and SciPy's inverse may
+    fail; the same for 1 − x where a is.
+    """
+    low, high = b > _FAR * np.maximum(a, 1), a > _FAR * np.maximum(b, 1)
+    x = np.where(
+        low, np.minimum(special.gammaincinv(a, u) / b, 1), special.betaincinv(a, np.where(low, 1, b), u)
+    )
+    y = np.where(
+        high, np.minimum(special.gammainccinv(b, u) / a, 1), special.betainccinv(b, np.where(high, 1, a), u)
+    )
+    return np.where(high, 1 - y, x), np.where(low, 1 - x, y)
 
 
 def checked(**named: ArrayLike) -> dict[str, FloatArray]:

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from vbref.dist import _stirling as stirling
+from vbref.dist.beta import TINY
 from vbref.dist.gamma import check_uniform, standard_shape_grad
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
@@ -50,15 +51,21 @@ def entropy(concentration: ArrayLike) -> Any:
     total, k = alpha.sum(axis=-1), alpha.shape[-1]
     part = stirling.gap(alpha) - (alpha - 1) * stirling.gap_slope(alpha)
     whole = (total - k) * stirling.gap_slope(total) - stirling.gap(total)
-    return ((part + np.log(alpha / total[..., None])).sum(axis=-1) + whole)[()]
+    return ((part + np.log(alpha) - np.log(total[..., None])).sum(axis=-1) + whole)[()]
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def entropy_grad(concentration: ArrayLike) -> tuple[FloatArray, ...]:
-    """Derivative of `entropy` by concentration, a tuple of one: (α₀ − K)ψ′(α₀) − (α_k − 1)ψ′(α_k)."""
+    """Derivative of `entropy` by concentration, a tuple of one: (α₀ − K)ψ′(α₀) − (α_k − 1)ψ′(α_k).
+
+    For tiny α₀ it is (1 − K(α_k/α₀)²)/α_k², whose two squares would overflow apart.
+    """
     alpha = _positive(concentration)
     total, k = alpha.sum(axis=-1, keepdims=True), alpha.shape[-1]
     common = (total - k) * stirling.gap_curvature(total) - k / total
-    return (common.astype(alpha.dtype) + 1 / alpha - (alpha - 1) * stirling.gap_curvature(alpha),)
+    own = 1 / alpha - (alpha - 1) * stirling.gap_curvature(alpha)
+    tiny = (1 - k * np.square(alpha / total)) / alpha / alpha
+    return (np.where(total < TINY, tiny, common + own).astype(alpha.dtype),)
 
 
 def mean(concentration: ArrayLike) -> FloatArray:
@@ -95,7 +102,13 @@ def sample_backward(d_x: ArrayLike, noise: ArrayLike, concentration: ArrayLike) 
     x = _softmax(log_y)
     d_log = x * (d - (d * x).sum(axis=-1, keepdims=True))
     by_noise, by_shape = _log_quantile_grad(log_y, alpha.astype(np.float64))
-    return (d_log * by_noise).astype(alpha.dtype), (d_log * by_shape).astype(alpha.dtype)
+    return tuple(_product(d_log, by).astype(alpha.dtype) for by in (by_noise, by_shape))
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _product(d: FloatArray, slope: FloatArray) -> FloatArray:
+    """d·slope, and 0 where d has underflowed, be the slope infinite."""
+    return np.where(d == 0, 0, d * slope)
 
 
 def _log_quantile(u: FloatArray, alpha: FloatArray) -> FloatArray:
@@ -110,8 +123,8 @@ def _log_quantile_grad(log_y: FloatArray, a: FloatArray) -> tuple[FloatArray, Fl
     """d log y/du = 1/(y p(y)) and d log y/da; where y is tiny, (ψ(α + 1) − log y)/α."""
     small = log_y < np.log(_TINY_QUANTILE)
     y = np.exp(np.where(small, 0, log_y))
-    by_shape = np.where(small, (special.digamma(a + 1) - log_y) / a, standard_shape_grad(y, a) / y)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        by_shape = np.where(small, (special.digamma(a + 1) - log_y) / a, standard_shape_grad(y, a) / y)
         return np.exp(special.gammaln(a) - a * log_y + np.exp(np.minimum(log_y, 700))), by_shape
 
 
