@@ -304,6 +304,14 @@ def test_no_nan_and_no_warning_at_any_magnitude(family):
             assert not any(np.isnan(v).any() for v in values), (a, b)
 
 
+def test_beta_quantile_beside_a_vast_shape_is_a_gamma_quantile():
+    u = np.array([1e-3, 0.4, 0.999])
+    for a in (0.3, 2.0, 1e6):
+        np.testing.assert_allclose(beta.sample(u, a, 1e150) * 1e150, gamma.sample(u, a, 1.0), rtol=1e-14)
+        slope = gamma.sample_grad(u, a, 1.0)[1]
+        np.testing.assert_allclose(beta.sample_grad(u, a, 1e150)[1] * 1e150, slope, rtol=1e-9)
+
+
 def test_beta_gradient_by_a_shape_beside_which_the_other_vanishes():
     # ψ(a + b) − ψ(b) is 0 in floating point, each of the two −1e20.
     assert beta.log_prob_grad(1e-9, 1e-150, 1e-20)[2] == pytest.approx(np.log1p(-1e-9), rel=1e-14)
