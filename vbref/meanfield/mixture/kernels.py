@@ -1,12 +1,13 @@
 """One pass over the rows: responsibilities and sufficient statistics, with no array of rows × components.
 
-Row x has log r_k + constant = ρ_k = offset_k − ½|y_k|², with y_k = A_k (x − c − m_k) and A_kᵀA_k = E[Λ_k]. Its
-moments are gathered in that frame, Σ_n r_nk (1, y, yyᵀ), in which every component is round and of unit size: a
-narrow component far from the centre c keeps its digits, as it would not in Σ r xxᵀ less a product of means.
+Row x has log r_k + constant = ρ_k = offset_k − ½|y_k|², with y_k = A_k (x − c − m_k) and A_kᵀA_k = E[Λ_k].
+Its moments are gathered in that frame, Σ_n r_nk (1, y, yyᵀ), in which every component is round and of unit
+size: a narrow component far from the centre c keeps its digits, as it would not in Σ r xxᵀ less a product
+of means.
 
-Rows come in blocks of a fixed size, each a task for one thread that writes to places of its own, and in tiles that
-stay in the cache, columns by rows, so that each inner loop runs over rows. Neither depends on the number of threads,
-and so no bit of the result does.
+Rows come in blocks of a fixed size, each a task for one thread that writes to places of its own, and in
+tiles that stay in the cache, columns by rows, so that each inner loop runs over rows. Neither depends on
+the number of threads, and so no bit of the result does.
 """
 
 import math
@@ -112,7 +113,7 @@ def softmax(rho, largest, total, slope):
 
 @vector_loop
 def entropy(rows, total, slope):
-    """−Σ_b Σ_k r log r = Σ_b log total_b − slope_b/total_b ≥ 0; one logarithm for many rows, of their product."""
+    """−Σ_b Σ_k r log r = Σ_b log total_b − slope_b/total_b ≥ 0; the logarithm is of many totals' product."""
     value, product = 0.0, 1.0
     for b in range(rows):
         value -= slope[b] / total[b]
@@ -196,7 +197,7 @@ def count_rows(r, rows):
 
 @parallel_loop
 def dense_pass(x, center, means, roots, offsets, tile, block, counts, firsts, seconds, entropies):
-    """Set counts (B, K), firsts (B, K, D), seconds (B, K, D, D; lower triangles), entropies (B,) of B row blocks."""
+    """Set counts (B, K), firsts (B, K, D), seconds (B, K, D, D) (lower triangles), entropies (B,) of B blocks."""
     n, d, k = x.shape[0], x.shape[1], means.shape[0]
     for task in numba.prange(counts.shape[0]):
         raw, v, y = np.empty((d, tile)), np.empty((d, tile)), np.empty((k, d, tile))

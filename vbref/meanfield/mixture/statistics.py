@@ -1,7 +1,8 @@
-"""What q(μ, Λ, π) needs of the data and of q(z): N_k, x̄_k, Σ_n r_nk (x_n − x̄_k)(x_n − x̄_k)ᵀ, and q(z)'s entropy.
+"""What q(μ, Λ, π) needs of the data and of q(z): N_k, x̄_k, N_k S_k, and the entropy of q(z).
 
-`gather` takes them in one pass of the kernels; `responsibilities` and `moments` are the same two steps in plain
-NumPy, for rows few enough for an array of rows × components: the definition that the kernels are tested against.
+`gather` takes them in one pass of the kernels; `responsibilities` and `moments` are the same two steps in
+plain NumPy, for rows few enough for an array of rows × components: the definition that the kernels are
+tested against.
 """
 
 from collections.abc import Iterator
@@ -26,9 +27,9 @@ _CALL_NUMBERS = 2**22
 class Statistics:
     """Sufficient statistics of the rows under q(z).
 
-    count (K,) is N_k; mean (K, D) is x̄_k, from the centre; scatter (K, D, D), or its diagonal (K, D), is N_k S_k
-    about x̄_k; entropy is that of q(z) in nats. Natural parameters are linear in N_k, N_k x̄_k and Σ r xxᵀ, and
-    so is `blend`.
+    count (K,) is N_k; mean (K, D) is x̄_k, from the centre; scatter (K, D, D), or its diagonal (K, D), is
+    N_k S_k about x̄_k; entropy is that of q(z) in nats. Natural parameters are linear in N_k, N_k x̄_k and
+    Σ r xxᵀ, and so is `blend`.
     """
 
     count: Array
@@ -58,8 +59,8 @@ class Statistics:
 class Frame:
     """What the E-step needs of q(μ, Λ, π): ρ_k(x) = offset_k − ½|A_k (x − c − m_k)|².
 
-    means (K, D), from the centre c; roots A_k with A_kᵀA_k = E[Λ_k], lower triangular (K, D, D) or diagonal (K, D);
-    inverse_roots their inverses; offsets (K,) = E[log π_k] + ½E[log|Λ_k|] − ½D log 2π − ½D/β_k.
+    means (K, D), from the centre c; roots A_k with A_kᵀA_k = E[Λ_k], lower triangular (K, D, D) or diagonal
+    (K, D); inverse_roots their inverses; offsets (K,) = E[log π_k] + ½E[log|Λ_k|] − ½D log 2π − ½D/β_k.
     """
 
     means: Array
@@ -88,7 +89,9 @@ def responsibilities(rows: Array, frame: Frame) -> tuple[Array, Array]:
 def moments(rows: Array, r: Array, dense: bool) -> Statistics:
     """N_k, x̄_k, N_k S_k (Bishop 10.51–10.53) and −Σ r log r, of rows (N, D) from the centre and r (N, K)."""
     count = r.sum(axis=0)
-    mean = np.divide(r.T @ rows, count[:, None], out=np.zeros((r.shape[1], rows.shape[1])), where=count[:, None] > 0)
+    mean = np.divide(
+        r.T @ rows, count[:, None], out=np.zeros((r.shape[1], rows.shape[1])), where=count[:, None] > 0
+    )
     scatter = np.stack([_scatter(rows - m, weight, dense) for m, weight in zip(mean, r.T, strict=True)])
     return Statistics(count, mean, scatter, float(-(r * np.log(np.where(r > 0, r, 1))).sum()))
 
@@ -98,7 +101,7 @@ def _scatter(gaps: Array, weight: Array, dense: bool) -> Array:
 
 
 def gather(x: NDArray[Any], center: Array, frame: Frame) -> Statistics:
-    """The statistics of x (N, D) under the responsibilities of `frame`, in one pass over the rows as they lie."""
+    """The statistics of x (N, D) under the responsibilities of `frame`, in one pass over the rows."""
     counts, firsts, seconds, entropies = (sum(parts) for parts in zip(*_calls(x, center, frame), strict=True))
     return _from_whitened(counts, firsts, seconds, float(entropies), frame)
 
@@ -121,7 +124,7 @@ def _calls(x: NDArray[Any], center: Array, frame: Frame) -> Iterator[tuple[Any, 
 
 
 def chunks(x: NDArray[Any], rows: int) -> Iterator[NDArray[Any]]:
-    """Views of so many rows, read-only and in C order: a copy only of a part that is not, never of all of x."""
+    """Views of so many rows, read-only and in C order: a part that is not is copied, never all of x."""
     for first in range(0, len(x), rows):
         part = np.ascontiguousarray(np.asarray(x[first : first + rows])).view()
         part.flags.writeable = False
@@ -167,5 +170,3 @@ def merged(parts: Iterator[Statistics]) -> Statistics:
     for part in parts:
         total = total + part
     return total
-
-
