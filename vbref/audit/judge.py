@@ -1,6 +1,8 @@
 """The verdict of one claim, computed from numbers and only then compared with the recorded one."""
 
+import traceback
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,12 +13,16 @@ from vbref.audit.attachments import asides, code, conditions, counterexample, eq
 from vbref.audit.claim import Claim, Entry, Function, Verdict
 from vbref.audit.compare import SEPARATION, distance, is_nan, outcome
 from vbref.audit.independence import shared_functions
-from vbref.audit.trials import Trial, ask, oracles_agree, trial, with_constant, worst
+from vbref.audit.trials import Trial, ask, by_oracle, oracles_agree, trial, true_form, with_constant, worst
 
 
 @dataclass
 class Finding:
-    """What the judge found: the computed verdict, None where the numbers support none, and what failed."""
+    """What the judge found: the computed verdict, None where the numbers support none, and what failed.
+
+    errors: of the true form, by oracle, the largest over the instances that it applies to (whose number is
+    in `applied`). raised: `file:line: the exception`, where the claim's own code raised one.
+    """
 
     verdict: Verdict | None
     failures: list[str] = field(default_factory=list)
@@ -24,6 +30,9 @@ class Finding:
     instances: int = 0
     max_error: float | None = None
     counterexample: dict[str, Any] | None = None
+    errors: dict[str, float] = field(default_factory=dict)
+    applied: dict[str, int] = field(default_factory=dict)
+    raised: str = ""
 
 
 def judge(entry: Entry) -> Finding:
@@ -37,9 +46,17 @@ def judge(entry: Entry) -> Finding:
                 _run(entry, finding)
         except Exception as error:
             finding.failures.append(f"raised {type(error).__name__}: {error}")
+            finding.raised = where_raised(error, _files(entry))
     if not finding.failures and finding.verdict != entry.verdict:
         finding.failures.append(f"recorded as {entry.verdict}, the numbers say {finding.verdict}")
     return finding
+
+
+def where_raised(error: BaseException, files: Collection[str]) -> str:
+    """Return `file:line: what was raised`, the line being the innermost one in `files`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    frame = next((frame for frame in reversed(frames) if frame.filename in files), frames[-1])
+    return f"{frame.filename}:{frame.lineno}: {type(error).__name__}: {error}"
 
 
 def generator(claim: Claim) -> np.random.Generator:
@@ -74,6 +91,7 @@ def _run(claim: Claim, finding: Finding) -> None:
     if finding.failures:
         return
     finding.verdict, finding.max_error = _verdict(claim, trials, rng, finding.failures)
+    finding.errors, finding.applied = by_oracle(claim, true_form(claim), trials)
     for check in (conditions, asides, code):
         finding.failures += check(claim, trials)
     finding.failures += equality(claim, rng)

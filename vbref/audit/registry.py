@@ -41,10 +41,13 @@ class Record:
     reason: str = ""
     entry: Entry | None = None
     failures: list[str] = field(default_factory=list)
+    errors: dict[str, float] = field(default_factory=dict)
+    applied: dict[str, int] = field(default_factory=dict)
+    raised: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as the audit's JSON has it."""
-        hidden = ("entry", "failures")
+        hidden = ("entry", "failures", "errors", "applied", "raised")
         fields = {name: value for name, value in vars(self).items() if name not in hidden}
         error = self.max_error
         return fields | {"max_error": error if error is not None and math.isfinite(error) else None}
@@ -146,6 +149,9 @@ def _record(entry: Entry, finding: Finding) -> Record:
         counterexample=finding.counterexample,
         entry=entry,
         failures=finding.failures,
+        errors=finding.errors,
+        applied=finding.applied,
+        raised=finding.raised,
     )
 
 

@@ -62,6 +62,24 @@ def worst(claim: Claim, form: Callable[[Any], Any], trials: list[Trial]) -> floa
     return max(error_of(claim, form(t.instance), truth) for t in trials for truth in t.truths.values())
 
 
+def by_oracle(
+    claim: Claim, form: Callable[[Any], Any], trials: list[Trial]
+) -> tuple[dict[str, float], dict[str, int]]:
+    """Return for each oracle the largest violation by `form`, and the number of trials it applied to."""
+    values = [form(t.instance) for t in trials]
+    errors = {
+        name: [
+            error_of(claim, v, t.truths[name])
+            for v, t in zip(values, trials, strict=True)
+            if name in t.truths
+        ]
+        for name in claim.oracles
+    }
+    return {name: max(e, default=0.0) for name, e in errors.items()}, {
+        name: len(e) for name, e in errors.items()
+    }
+
+
 def with_constant(claim: Claim) -> Callable[[Any], Any]:
     printed, constant = claim.printed, claim.constant
     assert printed is not None
