@@ -1,6 +1,5 @@
 """vlb/D1, vlb/D2 and vlb/I2: the K-sample bound at its best encoder, and the bound with a learned prior."""
 
-
 import numpy as np
 
 from vbref.audit import Aside, Case, Claim, Condition, Counterexample, Definition, Form, oracles, worlds

@@ -1,0 +1,41 @@
+"""E_q‖x − f(z)‖² for the decoder of `worlds_decoder`, in three ways that share nothing. No claims."""
+
+import numpy as np
+
+from vbref.audit import oracles
+
+DECODER = "sine decoders (1 or 2 latent, 1 to 3 observed dimensions, σ in (0.5, 1.5))"
+
+
+def error_by_characteristic(w):
+    """From E sin u = e^(−v/2) sin m and E sin² u = (1 − e^(−2v) cos 2m)/2, u = z·frequency ~ N(m, v)."""
+    m, factor = w.mean @ w.frequency, w.root.T @ w.frequency
+    v, r = (factor * factor).sum(0), w.x - w.offset
+    sine, square = np.exp(-v / 2) * np.sin(m), (1 - np.exp(-2 * v) * np.cos(2 * m)) / 2
+    return (r**2 - 2 * r * w.amplitude * sine + w.amplitude**2 * square).sum()
+
+
+def error_by_feature(w):
+    """One trapezoid rule a feature, over the law of its own u = z·frequency."""
+    t = np.linspace(-9.0, 9.0, 301)
+    mass = np.exp(-t * t / 2) * (t[1] - t[0]) / np.sqrt(2 * np.pi)
+    total = 0.0
+    for x, amplitude, direction, offset in zip(w.x, w.amplitude, w.frequency.T, w.offset, strict=True):
+        spread = np.sqrt(np.sum(np.square(direction @ w.root)))
+        total = total + mass @ (x - offset - amplitude * np.sin(direction @ w.mean + spread * t)) ** 2
+    return total
+
+
+def expectation(w, function):
+    """E_{z ~ q}[function(z)] on a tensor Gauss–Hermite grid: the ∫ of the formulas; z is (points, K)."""
+    return oracles.gaussian_mean(function, w.mean, w.cov, nodes=22)
+
+
+def noise_expectation(w, function):
+    """E_{ε ~ N(0, I)}[function(ε)] likewise."""
+    k = len(w.mean)
+    return oracles.gaussian_mean(function, np.zeros(k), np.eye(k), nodes=22)
+
+
+def square_norm(vectors):
+    return (vectors**2).sum(-1)
