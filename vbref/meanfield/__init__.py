@@ -1,5 +1,16 @@
 """Mean field: coordinate ascent, each factor of q set to q̂_j ∝ exp E_{−j} log p(x, z) (meanfield/D30)."""
 
 from vbref.meanfield.engine import Ascent, Bound, BoundFell, Update, ascend, best_of
+from vbref.meanfield.mixture import GaussianMixture, from_sklearn, sklearn_bound
 
-__all__ = ["Ascent", "Bound", "BoundFell", "Update", "ascend", "best_of"]
+__all__ = [
+    "Ascent",
+    "Bound",
+    "BoundFell",
+    "GaussianMixture",
+    "Update",
+    "ascend",
+    "best_of",
+    "from_sklearn",
+    "sklearn_bound",
+]

@@ -197,7 +197,7 @@ def count_rows(r, rows):
 
 @parallel_loop
 def dense_pass(x, center, means, roots, offsets, tile, block, counts, firsts, seconds, entropies):
-    """Set counts (B, K), firsts (B, K, D), seconds (B, K, D, D) (lower triangles), entropies (B,) of B blocks."""
+    """Set counts (B, K), firsts (B, K, D), seconds' lower triangles (B, K, D, D), entropies (B,)."""
     n, d, k = x.shape[0], x.shape[1], means.shape[0]
     for task in numba.prange(counts.shape[0]):
         raw, v, y = np.empty((d, tile)), np.empty((d, tile)), np.empty((k, d, tile))

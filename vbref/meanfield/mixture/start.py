@@ -30,7 +30,7 @@ def seeds(x: NDArray[Any], k: int, center: Array, scale: Array, rng: np.random.G
 
 
 def _spread_out(rows: Array, k: int, rng: np.random.Generator) -> Array:
-    """Rows drawn one by one, each with a chance that goes with its squared distance from the nearest drawn."""
+    """Rows drawn in turn, each with a chance proportional to its squared distance from the nearest drawn."""
     chosen = [rows[rng.integers(len(rows))]]
     nearest = np.square(rows - chosen[0]).sum(axis=1)
     while len(chosen) < k:
