@@ -109,11 +109,12 @@ def test_impossible_states_get_no_mass_and_agree_with_tiny_ones():
 
 
 def test_a_constraint_that_no_uniform_start_can_meet():
-    """z_0 ≠ z_1: the bound of any q of full support is −∞. Random starts break the tie."""
-    table = np.array([[-np.inf, 0.3], [-0.2, -np.inf]])
-    with pytest.raises(ValueError, match="mass 0.5 of them"):
-        coordinate_ascent(table)
-    model = coordinate_ascent(table, rng=0, n_init=8)
+    """z_0 ≠ z_1: the bound of any q of full support is −∞. What breaks the tie leads out of it."""
+    tie = np.array([[-np.inf, 0.0], [0.0, -np.inf]])
+    with pytest.raises(ValueError, match=r"mass 0\.5 of them"):
+        coordinate_ascent(tie)
+    assert coordinate_ascent(tie, rng=0).elbo == 0
+    model = coordinate_ascent(tie + [[0, 0.3], [-0.2, 0]])
     assert model.elbo == 0.3
     np.testing.assert_array_equal(model.factors, [[1, 0], [0, 1]])
 
@@ -126,13 +127,9 @@ def test_a_constraint_that_no_uniform_start_can_meet():
 )
 def test_bound_rises_and_stays_below_the_evidence(shape, seed, scale, holes):
     table = random_table(seed, shape, scale)
-    if holes and table.ndim > 1:
+    if holes and table.size > 1:
         table[(0,) * table.ndim] = -np.inf
-    try:
-        model = coordinate_ascent(table, rng=seed, n_init=2)
-    except ValueError as error:
-        assert "impossible" in str(error) or "possible state" in str(error)
-        return
+    model = coordinate_ascent(table, rng=seed, n_init=2)
     bounds = [row.bound for row in model.history]
     slack = 1e-13 * max(abs(model.finite).max(), 1)
     assert (np.diff(bounds) >= -slack).all()

@@ -1,16 +1,19 @@
 """Mean field: coordinate ascent, each factor of q set to q̂_j ∝ exp E_{−j} log p(x, z) (meanfield/D30)."""
 
 from vbref.meanfield.engine import Ascent, Bound, BoundFell, Update, ascend, best_of
+from vbref.meanfield.finite import FiniteField, coordinate_ascent
 from vbref.meanfield.mixture import GaussianMixture, from_sklearn, sklearn_bound
 
 __all__ = [
     "Ascent",
     "Bound",
     "BoundFell",
+    "FiniteField",
     "GaussianMixture",
     "Update",
     "ascend",
     "best_of",
+    "coordinate_ascent",
     "from_sklearn",
     "sklearn_bound",
 ]

@@ -3,9 +3,9 @@
 A table holds log p(x, z) for the one x observed, an axis a variable of z. Its size is the product of the
 variables' sizes, so log p(x), the posterior and the gap between them and mean field are known by enumeration.
 
-An impossible state has log p = −∞, and 0 · (−∞) = 0. Where every state of z_j meets impossible ones, the bound
-is −∞ for any q_j; the update is then the limit, M → ∞, of that with −M in place of −∞: q_j lives on the states
-that meet the least impossible mass.
+An impossible state has log p = −∞, and 0 · (−∞) = 0. Where every state of z_j meets impossible ones, the
+bound is −∞ for any q_j; the update is then the limit, M → ∞, of that with −M in place of −∞: q_j lives on the
+states that meet the least impossible mass.
 """
 
 from collections.abc import Callable, Sequence
@@ -117,15 +117,16 @@ def coordinate_ascent(
     n_init: int = 1,
     progress: bool = False,
 ) -> FiniteField:
-    """Mean field for a finite table: set q_j ∝ exp E_{−j} log p(x, z), j after j, until the bound stands still.
+    """Mean field for a finite table: set each q_j ∝ exp E_{−j} log p(x, z) until the bound stands still.
 
-    `log_joint` has an axis a variable; entries are log p(x, z), need not be normalised, and may be −∞. It starts
-    at the factors `init`, one array of probabilities a variable; or at random ones drawn from `rng`, the best of
-    `n_init` such starts; else at uniform ones, which may be a saddle point where p is symmetric. The optimum
-    found is local. `tol` and `max_iter` end a run as in `engine.ascend`; factors are named "q0", "q1", …
+    `log_joint` has an axis a variable; entries are log p(x, z), need not be normalised, and may be −∞. It
+    starts at the factors `init`, one array of probabilities a variable; or at random ones drawn from `rng`,
+    the best of `n_init` such starts; else at uniform ones, which may be a saddle point where p is symmetric.
+    The optimum found is local. `tol` and `max_iter` end a run as in `engine.ascend`; factors are named "q0",
+    "q1", …
 
-    Raises ValueError for NaN, +∞, dtypes other than float32 and float64, no states, no possible state, factors
-    that do not fit, and a start from which no sweep leads to a q without impossible states.
+    Raises ValueError for NaN, +∞, dtypes other than float32 and float64, no states, no possible state,
+    factors that do not fit, and a start from which no sweep leads to a q without impossible states.
     """
     check_limits(tol, max_iter)
     table = _table(log_joint)
