@@ -75,29 +75,3 @@ def two_states(encoder, code):
 
 
 UNIFORM = two_states(np.full((2, 2), 0.5), [0.5, 0.5])
-
-# -- the mutual information of a joint law --
-
-JOINTS = "dense random tables of 2 to 5 states w and z, and linear-Gaussian channels w → z"
-
-
-def _information_by_slope(w):
-    """−d/dα log ∬ q(z,w)^(1−α) (q(w)q(z))^α at α = 0, by a complex step."""
-    independent = np.outer(w.q_w, w.q_z)
-    chernoff = np.sum(w.q * np.exp(1e-30j * np.log(independent / w.q))) * w.dw * w.dz
-    return -np.log(chernoff).imag / 1e-30
-
-
-def _information_by_entropies(w):
-    """H[w] + H[z] − H[w, z] by SciPy for tables; −½ log(1 − ρ²) for channels."""
-    from scipy.stats import entropy
-
-    if w.correlation is not None:
-        return -0.5 * np.log1p(-(w.correlation**2))
-    return entropy(w.q.sum(1)) + entropy(w.q.sum(0)) - entropy(w.q.ravel())
-
-
-INFORMATION = {
-    "slope of the Chernoff curve": _information_by_slope,
-    "three entropies, or the correlation": _information_by_entropies,
-}
