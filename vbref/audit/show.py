@@ -61,10 +61,10 @@ def _codes(entries: Sequence[Entry]) -> list[str]:
     """Return the source of every function the entries name, once each."""
     codes = [entry.code for entry in entries if entry.code]
     names = dict.fromkeys(name for code in codes for name in (code.formula, code.name) if name)
-    return [f"{name}\n\n{textwrap.indent(_source(resolve(name)), '    ')}" for name in names]
+    return [f"{name}\n\n{textwrap.indent(source(resolve(name)), '    ')}" for name in names]
 
 
-def _source(function: object) -> str:
+def source(function: object) -> str:
     return inspect.getsource(getattr(function, "py_func", function)).rstrip()  # type: ignore[arg-type]
 
 

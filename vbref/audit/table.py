@@ -67,7 +67,7 @@ def _list(records: Sequence[Record], colour: bool) -> str:
 
 def _misprints(records: Sequence[Record], colour: bool, width: int) -> str:
     steps = [r for r in records if r.verdict == "misprint" and r.entry is not None]
-    lines = [paint(r.id.ljust(14), "misprint", colour) + _folded(_one_line(r), width) for r in steps]
+    lines = [paint(r.id.ljust(14), "misprint", colour) + _folded(one_line(r), width) for r in steps]
     return "\n".join([paint("Misprints", "note", colour), *lines]) if lines else ""
 
 
@@ -79,15 +79,20 @@ def _folded(line: str, width: int) -> str:
     )
 
 
-def _one_line(record: Record) -> str:
-    numbers = ""
-    if record.counterexample:
-        shown = record.counterexample
-        numbers = f" [{shown['instance']}: printed {short(shown['printed'])}, true {short(shown['true'])}]"
-    reason = re.split(r"(?<=[a-zA-Z)])\. ", record.entry.note if record.entry else record.reason)[0].rstrip(
-        "."
-    )
-    return " ".join(reason.split()) + numbers
+def one_line(record: Record) -> str:
+    """Return a misprint in one line: its reason, and the counterexample's numbers."""
+    shown = record.counterexample
+    if not shown:
+        return headline(record)
+    numbers = f"printed {short(shown['printed'])}, true {short(shown['true'])}"
+    return f"{headline(record)} [{shown['instance']}: {numbers}]"
+
+
+def headline(record: Record) -> str:
+    """Return the first sentence of a record's prose."""
+    entry = record.entry
+    text = getattr(entry, "why", "") or (entry.note if entry else "") or record.reason
+    return " ".join(re.split(r"(?<=[a-zA-Z)])\. ", text)[0].rstrip(".").split())
 
 
 def short(value: object) -> str:
