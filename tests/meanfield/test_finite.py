@@ -114,7 +114,7 @@ def test_a_constraint_that_no_uniform_start_can_meet():
     with pytest.raises(ValueError, match=r"mass 0\.5 of them"):
         coordinate_ascent(tie)
     assert coordinate_ascent(tie, rng=0).elbo == 0
-    model = coordinate_ascent(tie + [[0, 0.3], [-0.2, 0]])
+    model = coordinate_ascent(tie + np.array([[0, 0.3], [-0.2, 0]]))
     assert model.elbo == 0.3
     np.testing.assert_array_equal(model.factors, [[1, 0], [0, 1]])
 

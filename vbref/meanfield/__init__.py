@@ -2,6 +2,7 @@
 
 from vbref.meanfield.engine import Ascent, Bound, BoundFell, Update, ascend, best_of
 from vbref.meanfield.finite import FiniteField, coordinate_ascent
+from vbref.meanfield.gaussian import Gaussian
 from vbref.meanfield.mixture import GaussianMixture, from_sklearn, sklearn_bound
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Bound",
     "BoundFell",
     "FiniteField",
+    "Gaussian",
     "GaussianMixture",
     "Update",
     "ascend",
