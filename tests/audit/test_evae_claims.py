@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vbref.audit import Claim, audit, claims_of_notes, judge, records
+from vbref.audit import Case, Claim, audit, claims_of_notes, judge, records
 from vbref.audit import worlds_energy as energy
 
 VERDICTS = {
@@ -46,6 +46,18 @@ def test_no_claim_lets_its_true_form_be_spoiled(spoil):
     unmoved = {"evae/D29a", "evae/D30b"} if spoil != "negated" else set()  # twice infinity is infinity
     passed = {claim.id for claim in CLAIMS if not judge(with_true_form(claim, SPOILED[spoil])).failures}
     assert passed == unmoved
+
+
+@pytest.mark.parametrize("id", ["D20a", "D20b", "D22"])
+def test_the_wrong_sign_of_the_entropy_is_least_at_a_point_mass_on_the_map(id):
+    claim = next(claim for claim in CLAIMS if claim.id == f"evae/{id}")
+    w = claim.draw(np.random.default_rng(3))
+    table = getattr(w, "table", w)
+    mass = np.full(table.posterior.shape, 1e-15)
+    mass[np.arange(len(mass)), table.posterior.argmax(1)] = 1.0
+    at_map = replace(table, encoder=mass)
+    w = Case(table=at_map, weight=w.weight) if table is not w else at_map
+    assert claim.printed(w) == pytest.approx(claim.asides[1].value(w), abs=1e-11)
 
 
 def test_energy_tables_are_normalised_and_their_scores_have_mean_zero():

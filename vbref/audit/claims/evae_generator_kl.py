@@ -193,9 +193,9 @@ CLAIMS = [
             ),
             "traces": lambda w: _by_traces(w.other) - _by_traces(w.one),
         },
-        note="The sign of U as in evae/D19; G(z) is to be G(w). Without noise even the corrected form"
-        " does not keep the generator from collapsing: E = G⁻¹ leaves E U alone at any scale of G. It is"
-        " λ_1 δ²‖E‖² in evae/D19, lost here, that would",
+        note="The sign of U as in evae/D19; G(z) is to be G(w). Without noise even the corrected form lets"
+        " the generator shrink for nothing: E = G⁻¹ leaves E U alone, whatever the scale of G. What charged"
+        " for it, λ_1 δ²‖E‖² in evae/D19, is lost here",
         corrected=Form(
             r"\min_{\psi,\phi} \lambda_1 \mathbb E_{q_\psi(w)} \|w - E(G(w))\|^2 + \mathbb"
             r" E_{q_\psi(w)} U_\theta(G(w))",
