@@ -73,7 +73,7 @@ def _wide_or_narrow(rng):
 def _narrow(rng):
     """z uniform on [0, L], x|z ~ N(z/100, 0.01²) near its mode: the joint density exceeds one."""
     w = _uniform(length=rng.uniform(2.0, 6.0), density=None, x=rng.uniform(0.0, 0.05))
-    return w.with_q(np.exp(-w.dz) / w.integral(np.exp(-w.dz)))
+    return w.with_q(worlds.dirichlet(rng, len(w.dz)) / w.dz)
 
 
 def _uniform(length, density, x=0.0):
@@ -203,7 +203,7 @@ CLAIMS = [
         printed=lambda w: w.integral(np.log(w.likelihood * w.prior)),
         oracles={"exact sum over nodes": oracles.log_evidence_by_sum, "Bayes' rule": _evidence_by_inverse},
         note="Jensen's inequality wants a mean, and dz is no probability: over the real line the right side"
-        " is −∞, and where the joint density exceeds one it is no bound. True on finite tables, whose entries"
+        " is −∞, and it is no bound where the joint density exceeds one. True on finite tables, whose entries"
         " are at most one",
         corrected=Form(
             r"\geq \int \log\left[\frac{P(x|z)P(z)}{q(z)}\right] q(z)dz",
@@ -212,12 +212,9 @@ CLAIMS = [
         counterexample=Counterexample(
             "z in [0, 10], P(x|z) = 20, P(z) = 1/10: log 20 is not ≥ 10 log 2", _uniform(10.0, density=20.0)
         ),
-        aside=[
-            Aside(
-                "L (ELBO of q uniform on [0, L], less log L): the uniform q is what was forgotten",
-                _times_length,
-            ),
-        ],
+        aside=Aside(
+            "∫dz times (the bound of a uniform q, less log ∫dz): that q is what was forgotten", _times_length
+        ),
     ),
     Claim(
         "lecture/D6",
