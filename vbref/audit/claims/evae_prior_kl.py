@@ -1,5 +1,7 @@
 """evae/D11 to evae/D17: the divergence of the generator's law from the energy-based prior."""
 
+from functools import partial
+
 import numpy as np
 
 from vbref.audit import (
@@ -57,13 +59,11 @@ def _log_prior_gradient_by_complex_step(w):
 def _log_prior_gradient_by_differences(w):
     from scipy.special import log_softmax
 
+    def log_prior(z, t):
+        return log_softmax(-w.U - w.dU @ t)[z]
+
     origin = np.zeros(w.dU.shape[1])
-    return np.stack(
-        [
-            oracles.central_difference(lambda t, z=z: log_softmax(-w.U - w.dU @ t)[z], origin)
-            for z in range(len(w.U))
-        ]
-    )
+    return np.stack([oracles.central_difference(partial(log_prior, z), origin) for z in range(len(w.U))])
 
 
 CLAIMS = [

@@ -1,5 +1,7 @@
 """What several chapters of `evae` use: oracles of the evidence's gradient, small tables. No claims."""
 
+from functools import partial
+
 import numpy as np
 
 from vbref.audit import oracles
@@ -26,18 +28,16 @@ def evidence_by_complex_step(w, log=True):
 def evidence_by_differences(w, log=True):
     """The same by central differences of two free energies: log Σ e^(−U) P(x|z) − log Σ e^(−U)."""
 
-    def log_evidence(t, x):
+    def log_evidence(x, t):
         u, logits = w.U + w.dU @ t, np.log(w.lik) + w.d_log_lik @ t
         log_joint = logits[:, x] - np.log(np.exp(logits).sum(1)) - u
         return np.log(np.exp(log_joint).sum()) - np.log(np.exp(-u).sum())
 
-    def value(t, x):
-        return log_evidence(t, x) if log else np.exp(log_evidence(t, x))
+    def value(x, t):
+        return log_evidence(x, t) if log else np.exp(log_evidence(x, t))
 
     origin = np.zeros(w.dU.shape[1])
-    return np.stack(
-        [oracles.central_difference(lambda t, x=x: value(t, x), origin) for x in range(len(w.law))]
-    )
+    return np.stack([oracles.central_difference(partial(value, x), origin) for x in range(len(w.law))])
 
 
 # -- averaged over laws of x: the model's own, the outer one, and each x alone --

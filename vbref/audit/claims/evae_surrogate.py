@@ -1,6 +1,7 @@
 """evae/D7 to evae/D10: the gradient with a generator for the prior and an encoder for the posterior."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -71,15 +72,17 @@ def _inside_by_differences(w):
     """The same with each ∇ a central difference in θ before the averages are taken."""
     from scipy.special import log_softmax
 
-    origin, slopes = np.zeros(w.dU.shape[1]), np.zeros(w.dU.shape[1])
-    for g, weight in zip(w.generator, w.code, strict=True):
-        slopes += weight * oracles.central_difference(lambda t, g=g: w.U[g] + w.dU[g] @ t, origin)
-    for x, z in np.ndindex(w.encoder.shape):
-        slopes += (w.law[x] * w.encoder[x, z]) * oracles.central_difference(
-            lambda t, x=x, z=z: log_softmax(np.log(w.lik[z]) + w.d_log_lik[z] @ t)[x] - w.U[z] - w.dU[z] @ t,
-            origin,
-        )
-    return slopes
+    def energy_at(z, t):
+        return w.U[z] + w.dU[z] @ t
+
+    def log_joint(x, z, t):
+        return log_softmax(np.log(w.lik[z]) + w.d_log_lik[z] @ t)[x] - energy_at(z, t)
+
+    def slope(function, *at):
+        return oracles.central_difference(partial(function, *at), np.zeros(w.dU.shape[1]))
+
+    of_energy = sum(q * slope(energy_at, z) for q, z in zip(w.code, w.generator, strict=True))
+    return of_energy + sum(w.law[x] * q * slope(log_joint, x, z) for (x, z), q in np.ndenumerate(w.encoder))
 
 
 CLAIMS = [
