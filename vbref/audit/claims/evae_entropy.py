@@ -40,7 +40,9 @@ def _noise(rng):
 
 def _entropy_by_hermite(n, delta):
     """−E log N(t δ; 0, δ²), t ~ N(0, 1), in each dimension."""
-    return n * oracles.normal_mean(lambda t: -np.log(worlds.normal_density(t * delta, 0.0, delta)), 0.0, 1.0)
+    return n * oracles.normal_mean(
+        lambda t: -np.log(worlds.normal_density(t * delta, 0.0, delta)), 0.0, 1.0, nodes=4
+    )
 
 
 def _entropy_by_scipy(n, delta):

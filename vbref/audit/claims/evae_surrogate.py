@@ -123,6 +123,7 @@ CLAIMS = [
         verdict="notation",
         domain=TABLES + "; the law of x and both q free of θ",
         draw=energy.energies,
+        instances=6,
         oracles={"averages of scores": _inside_by_scores, "averages of differences": _inside_by_differences},
         why="Brackets are missing: ∇ and the average over x must reach the end, and nothing binds the last z",
         reading=Form(
