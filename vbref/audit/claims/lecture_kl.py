@@ -146,6 +146,7 @@ CLAIMS = [
         printed=lambda w: w.integral(w.q * np.log(w.joint / w.q)),
         oracles=EVIDENCE,
         note="lecture/D14 without its non-negative part",
+        code=Code("vbref.bounds.elbo"),
     ),
     Claim(
         "lecture/D16",

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from vbref.audit import Aside, Claim, Condition, Counterexample, Definition, Form, NotCheckable, oracles
+from vbref.audit import Aside, Claim, Code, Condition, Counterexample, Definition, Form, NotCheckable, oracles
+from vbref.audit.claims.shared_slopes import slope
 from vbref.audit.worlds_family import EdgeFamily, Family, NormalFamily, family, finite_family
 
 _DOMAIN = "q_φ a softmax on 2 to 4 states, or N(φ_0, e^(2φ_1)) with f a sine; f has no φ"
@@ -31,10 +32,11 @@ _GRADIENT = {"complex step": _by_complex_step, "differences of a closed form": _
 
 def _differences_over_q(w):
     """∇q/q at each z, ∇q by differences."""
-    q = w.q(w.phi)
-    return np.stack(
-        [oracles.central_difference(lambda v, z=z: w.q(v)[z], w.phi) / q[z] for z in range(len(w.dz))], 1
-    )
+
+    def at(z):
+        return oracles.central_difference(lambda phi: w.q(phi)[z], w.phi) / w.q(w.phi)[z]
+
+    return np.stack([at(z) for z in range(len(w.dz))], 1)
 
 
 def _score(w):
@@ -46,16 +48,25 @@ def _score(w):
     return np.eye(len(w.phi)) - (weights / weights.sum())[:, None]
 
 
+def _by_score_function(estimate, w):
+    """The mean over z of vbref's estimate from one sample."""
+    one_each = estimate(w.f[None], np.ascontiguousarray(_d_log_q(w).T)[None])
+    return (w.q(w.phi) * w.dz) @ one_each
+
+
+def _by_pairs(estimate, w):
+    """The mean over every pair (z_1, z_2) of vbref's estimate from two samples."""
+    first, second = np.indices((len(w.f), len(w.f))).reshape(2, -1)
+    q, score = w.q(w.phi), _d_log_q(w).T
+    both = estimate(np.stack([w.f[first], w.f[second]]), np.stack([score[first], score[second]]))
+    return (q[first] * q[second]) @ both
+
+
 # -- the pieces of the formulas: gradients by φ, one row an entry of φ, one column a node --
 
 
 def _slope(w, function):
-    rows = []
-    for i in range(len(w.phi)):
-        moved = w.phi.astype(complex)
-        moved[i] += 1e-30j
-        rows.append(np.imag(function(moved)) / 1e-30 * np.ones_like(w.dz))
-    return np.array(rows)
+    return slope(lambda phi: function(phi) * np.ones_like(w.dz), w.phi)
 
 
 def _d_q(w):
@@ -160,6 +171,7 @@ CLAIMS = [
         draw=family,
         printed=lambda w: w.integral(w.q(w.phi) * (w.f * _d_log_q(w))),
         oracles=_GRADIENT,
+        code=Code("vbref.gradients.score_function", _by_score_function),
         note="The score-function gradient; the oracles differentiate E f",
     ),
     Claim(
@@ -175,6 +187,7 @@ CLAIMS = [
             r" unbiased}",
             _mean_of_pairs,
         ),
+        code=Code("vbref.gradients.score_function", _by_pairs),
         note="Linear in its samples, so that L does not matter to the mean. The notes call its variance"
         " large",
         aside=Aside(

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from vbref.audit import Case, Claim, Condition, Constant, Definition, oracles, worlds
+from vbref.audit import Case, Claim, Code, Condition, Constant, Definition, oracles, worlds
 
-_DOMAIN = "dense tables p(x, z_j, z_-j) of 2 to 4 by 2 to 5 states, z_-j any number of variables in a row"
+_DOMAIN = "dense tables p(x, z_j, z_-j) of 2 or 3 by 2 to 4 states, z_-j any number of variables in a row"
 
 
 def _factorised(rng):
-    n, rest = int(rng.integers(2, 5)), int(rng.integers(2, 6))
+    n, rest = int(rng.integers(2, 4)), int(rng.integers(2, 5))
     q_j, q_rest = worlds.dirichlet(rng, n), worlds.dirichlet(rng, rest)
     world = worlds.World(
         prior=worlds.dirichlet(rng, n * rest),
@@ -35,6 +35,18 @@ _ELBO = {
 def _mean_log_joint(w):
     """E_{z_-j ~ q_-j}[log p(x, z_-j, z_j)], at each z_j."""
     return np.log(w.joint) @ w.q_rest
+
+
+def _field(w):
+    from vbref.meanfield import FiniteField
+
+    return FiniteField(np.log(w.joint), [w.q_j, w.q_rest])
+
+
+def _updated(update, w):
+    field = _field(w)
+    update(field, 0)
+    return field.factors[0]
 
 
 def _move_q_j(w, rng):
@@ -120,6 +132,9 @@ CLAIMS = [
         printed=lambda w: w.q_j @ (np.log(w.joint) - np.log(w.q_rest) - np.log(w.q_j)[:, None]) @ w.q_rest,
         oracles=_ELBO,
         note="The mean-field assumption put in",
+        code=Code(
+            "vbref.meanfield.finite.FiniteField.evidence_bound", lambda bound, w: bound(_field(w)).value
+        ),
         conditions=[Condition("q = q_j q_-j; outside, z_-j = z_j under q", _correlated())],
     ),
     Claim(
@@ -177,6 +192,7 @@ CLAIMS = [
         draw=_factorised,
         printed=lambda w: (lambda mass: mass / mass.sum())(np.exp(_mean_log_joint(w))),
         oracles=_BEST_FOR_BOUND,
+        code=Code("vbref.meanfield.finite.FiniteField.update", _updated),
         note="By meanfield/D28 and D29: the update of coordinate ascent. ∝ is read as printed, up to a"
         " factor that normalises; on the real line that factor must be finite",
     ),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vbref.audit import Aside, Case, Claim, Condition, Counterexample, Definition, Form, oracles, worlds
+from vbref.audit import Aside, Case, Claim, Code, Condition, Counterexample, Definition, Form, oracles, worlds
 from vbref.audit.claims.shared import (
     COVERS,
     ELBO,
@@ -67,8 +67,8 @@ def _at_posterior(w):
 
 _MAX_LIKELIHOOD = {
     "exact sums": lambda w: max(sum(oracles.log_evidence_by_sum(m.at(x)) for x in w.data) for m in w.models),
-    "Bayes' rule": lambda w: np.max(
-        [sum(oracles.log_evidence_by_bayes(m.at(x)) for x in w.data) for m in w.models]
+    "Bayes' rule": lambda w: max(
+        np.sum([oracles.log_evidence_by_bayes(m.at(x)) for x in w.data]) for m in w.models
     ),
 }
 
@@ -166,6 +166,7 @@ CLAIMS = [
         printed=lambda w: w.integral(w.q * np.log(w.likelihood * w.prior / w.q)),
         oracles=EVIDENCE,
         note="Jensen's inequality; equality at q = posterior",
+        code=Code("vbref.bounds.elbo"),
     ),
     Definition("vlb/D2d", r"= \text{VLB}_{\theta,\phi,\lambda}(X_i)", "The bound is given its name"),
     Claim(

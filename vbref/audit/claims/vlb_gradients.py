@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from vbref.audit import Aside, Claim, Condition, Counterexample, Definition, Form, oracles, worlds
+from vbref.audit import Aside, Claim, Code, Condition, Counterexample, Definition, Form, oracles, worlds
+from vbref.audit.claims.shared_slopes import slope
 from vbref.audit.worlds_tied import Tied
 
 # θ, φ and λ are the logits of p(X|z), q(z|X) and r(z); X_i is the first observable state.
@@ -20,9 +21,10 @@ def _by_complex_step(*names):
         t = w.moved(**{name: value}).table().at(0)
         return (t.q * (np.log(t.likelihood) + np.log(t.prior) - np.log(t.q))).sum()
 
-    return lambda w: np.concatenate(
-        [oracles.complex_step(lambda v, n=n: bound(w, n, v), getattr(w, n)).ravel() for n in names]
-    )
+    def along(w, name):
+        return oracles.complex_step(lambda v: bound(w, name, v), getattr(w, name)).ravel()
+
+    return lambda w: np.concatenate([along(w, name) for name in names])
 
 
 def _by_differences(*names):
@@ -40,31 +42,21 @@ def _gradient(*names):
     return {"complex step": _by_complex_step(*names), "central differences": _by_differences(*names)}
 
 
-def _slope(function, at):
-    """The gradient of an array-valued formula, logit by logit on the leading axis: what ∇ means inside ∫."""
-    columns = []
-    for index in np.ndindex(at.shape):
-        moved = at.astype(complex)
-        moved[index] += 1e-30j
-        columns.append(np.imag(function(moved)) / 1e-30)
-    return np.array(columns)
-
-
 def _likelihood(w):
     """∇_θ p(X|z), one row a logit, one column a z."""
-    return _slope(lambda v: worlds.softmax(v)[:, 0], w.likelihood)
+    return slope(lambda v: worlds.softmax(v)[:, 0], w.likelihood)
 
 
 def _log_likelihood(w):
-    return _slope(lambda v: np.log(worlds.softmax(v)[:, 0]), w.likelihood)
+    return slope(lambda v: np.log(worlds.softmax(v)[:, 0]), w.likelihood)
 
 
 def _log_q(w):
-    return _slope(lambda v: np.log(worlds.softmax(v)[0]), w.encoder)
+    return slope(lambda v: np.log(worlds.softmax(v)[0]), w.encoder)
 
 
 def _log_r(w):
-    return _slope(lambda v: np.log(worlds.softmax(v)), w.prior)
+    return slope(lambda v: np.log(worlds.softmax(v)), w.prior)
 
 
 def _bound(w):
@@ -74,12 +66,18 @@ def _bound(w):
 
 def _whole(w, name):
     """∇ of the integral as it stands: all of it is differentiated."""
-    return _slope(lambda v: _bound(w.moved(**{name: v})), getattr(w, name))
+    return slope(lambda v: _bound(w.moved(**{name: v})), getattr(w, name))
 
 
 def _score(w):
     t = w.table().at(0)
     return _log_q(w) * np.log(t.likelihood * t.prior / t.q) @ t.q
+
+
+def _by_score_function(estimate, w):
+    """The mean over z of vbref's estimate from one sample."""
+    t = w.table().at(0)
+    return t.q @ estimate(np.log(t.joint / t.q)[None], np.ascontiguousarray(_log_q(w).T)[None])
 
 
 def _estimate_mean(w, middle):
@@ -147,6 +145,7 @@ CLAIMS = [
         draw=worlds.logits,
         printed=_score,
         oracles=_gradient("encoder"),
+        code=Code("vbref.gradients.score_function", _by_score_function),
         note="The product rule gives a second term, E_q[−∇_φ log q_φ] = −∇_φ 1 = 0",
     ),
     Claim(
