@@ -126,11 +126,12 @@ def _computed(record: Record, claim: Claim, known: Collection[str]) -> str:
         f"<tr><td>{escape(name)}</td><td>{_times(record, name)}</td><td>{_error(record, name)}</td></tr>"
         for name in record.oracles
     ]
-    domain = element(
-        "p", prose(f"{claim.domain}; agreement to {claim.tolerance:.0e} of max(1, |truth|).", known)
+    usual = claim.tolerance == Claim.tolerance
+    domain = (
+        claim.domain if usual else f"{claim.domain}; agreement to {claim.tolerance:.0e} of max(1, |truth|)"
     )
     table = f'<div class="scroll"><table class="oracles">{head}{lines(rows)}</table></div>'
-    return _labelled("What was computed", f"{domain}\n{table}")
+    return _labelled("What was computed", f"{_paragraph(domain, known)}\n{table}")
 
 
 def _times(record: Record, oracle: str) -> str:

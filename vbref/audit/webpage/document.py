@@ -21,8 +21,9 @@ _TITLES = {
 _METHOD = """
 <p>Each printed relation was transcribed literally into code and compared, on random instances of its domain,
 with at least two oracles that share no code with it nor with each other: enumeration, quadrature, linear
-algebra, complex steps. The verdict is what the numbers give; none is typed in. A misprint has a corrected
-form that the same oracles find true, and a counterexample with round numbers.</p>
+algebra, complex steps. They agree where no error exceeds 1e-10 of max(1, |truth|), unless another tolerance
+is given. The verdict is what the numbers give; none is typed in. A misprint has a corrected form that the
+same oracles find true, and a counterexample with round numbers.</p>
 """
 # Nothing is loaded and nothing runs, whatever a claim's text says.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -144,9 +145,7 @@ def _title(note: str) -> str:
 
 
 def _chapter(note: str, group: Sequence[Record], known: Collection[str]) -> str:
-    articles = [
-        article(list(records), known) for _, records in groupby(group, lambda record: record.equation)
-    ]
+    articles = [article(records, known) for records in _grouped(group, "equation").values()]
     up = link("contents", "contents", class_="up")
     head = f"<h2>{escape(_title(note))} {up}</h2>"
     return element("section", lines([head, *articles]), id="note-" + anchor(note), class_="chapter")

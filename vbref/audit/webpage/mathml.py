@@ -39,24 +39,33 @@ def tree(latex: str, display: str = "block") -> Element:
 
 
 def width(element: Element) -> float:
-    """Estimate the width of a formula in em, so that print can set a long one smaller."""
+    """Estimate the width of a formula in em, rather too large, so that print can set a long one smaller."""
     sizes = [width(child) for child in element]
     match element.tag:
         case "mi" | "mn" | "mtext":
-            return 0.52 * len(element.text or "")
+            return 0.62 * len(element.text or "")
         case "mo":
-            return 0.75 if element.get("stretchy") != "false" else 0.5
+            return _operator_width(element)
         case "mspace":
             return float((element.get("width") or "0em").removesuffix("em"))
         case "msub" | "msup" | "msubsup":
             return sizes[0] + 0.75 * max(sizes[1:])
         case "mfrac":
-            return max(sizes)
+            return max(sizes) + 0.1
         case "munder" | "mover" | "munderover":
             return max(sizes[0], *(0.75 * size for size in sizes[1:]))
         case "mtable":
             return _table_width([[width(cell) for cell in row] for row in element])
     return sum(sizes)
+
+
+def _operator_width(element: Element) -> float:
+    text = element.text or ""
+    if len(text) > 1:
+        return 0.62 * len(text) + 0.6
+    if text in ",.;":
+        return 0.5
+    return 0.5 if element.get("stretchy") or element.get("form") else 1.4
 
 
 def _table_width(rows: list[list[float]]) -> float:
