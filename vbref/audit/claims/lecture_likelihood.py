@@ -241,7 +241,8 @@ CLAIMS = [
         equality=_posterior,
         printed=lambda w: w.integral(np.log(w.likelihood * w.prior / w.q) * w.q),
         oracles=EVIDENCE,
-        note="Jensen's inequality with q; equality at q = posterior",
+        note="Jensen's inequality with q; equality at q = posterior. It goes on from lecture/D4: below the"
+        " right side of lecture/D5 it need not be",
     ),
     Claim(
         "lecture/D8",
