@@ -183,6 +183,31 @@ def test_broken_files_are_one_clear_line(tmp_path, capsys):
     assert main(["evaluate", str(tmp_path)]) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("config.json", {"seed": None}, "seed must be int, was None"),
+        ("config.json", {"epochs": "ten"}, "epochs must be int, was 'ten'"),
+        ("config.json", {"hidden": 8}, "hidden must be list, was 8"),
+        ("bounds.json", [1, 2, 3], "bounds.json: no bounds of a run"),
+        ("bounds.json", [], "bounds.json: no bounds of a run"),
+    ],
+)
+def test_a_damaged_run_is_one_clear_line(tmp_path, capsys, plain, images, name, change, message):
+    folder = tmp_path / "run"
+    assert main(["train", "vae", "--data", str(images), "--out", str(folder), *SMALL]) == 0
+    whole = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps(whole | change if isinstance(change, dict) else change))
+    capsys.readouterr()
+    assert main(["evaluate", str(folder)]) == 2
+    one_line(capsys.readouterr().err, message)
+
+
+def test_a_model_too_large_for_the_memory_is_one_clear_line(tmp_path, capsys):
+    assert main(["train", "vae", "--latent", str(10**12), "--out", str(tmp_path / "run")]) == 2
+    one_line(capsys.readouterr().err, "out of memory")
+
+
 def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["train", "vae", "--out", str(tmp_path / "file" / "run"), *SMALL]) == 2

@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         return _complain(named, 2)
+    except MemoryError as error:
+        return _complain(f"out of memory: {error}", 2)
     except FloatingPointError as error:
         return _complain(str(error), 1)
     except ValueError as error:
@@ -265,7 +267,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     found = runs.bounds(task, params)
     _print_bounds(task, found)
     saved = args.folder / "bounds.json"
-    before = runs.read_json(saved) if saved.exists() else found
+    before = runs.read_bounds(saved) if saved.exists() else found
     drift = max(abs(now["mean"] - then["mean"]) for now, then in zip(found, before, strict=True))
     if drift > _SAME:
         return _complain(f"check failed: {saved} differs by {drift:.3g} nats", 1)

@@ -55,6 +55,17 @@ DEFAULTS: Config = {
     "dtype": "float32",
 }
 
+# What a setting is in a configuration with nothing left open; the model checks its words and sizes.
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("system", "data", "binarise", "dtype", "fingerprint"), (str,)),
+    **dict.fromkeys(("epochs", "batch_size", "k", "latent", "test_size", "seed"), (int,)),
+    "learning_rate": (float,),
+    "hidden": (list,),
+    "scale": (str, type(None)),
+    "sigma": (float, type(None)),
+    "patience": (int, type(None)),
+}
+
 
 def _vae(config: Config, data_dim: int) -> Any:
     from vbref.models import VAE
@@ -213,10 +224,29 @@ def again(folder: Path, config: Any) -> Task:
     """The task of a run from its configuration, on the same data: ValueError where the data are others."""
     if not isinstance(config, dict) or not config.keys() >= {*DEFAULTS, "system", "fingerprint"}:
         raise ValueError(f"{folder / 'config.json'}: no configuration of a run")
+    _check_types(folder / "config.json", config)
     found = task(config["system"], config)
     if found.config["fingerprint"] != config["fingerprint"]:
         raise ValueError(f"{config['data']}: not the data that {folder} was trained on")
     return found
+
+
+def _check_types(path: Path, config: Config) -> None:
+    for name, kinds in _TYPES.items():
+        if type(config[name]) not in kinds:
+            raise ValueError(f"{path}: {name} must be {kinds[0].__name__}, was {config[name]!r}")
+
+
+def read_bounds(path: Path) -> Bounds:
+    """The bounds that a run wrote; ValueError where they are not those of each K."""
+    rows = read_json(path)
+    if not isinstance(rows, list) or [_k_of(row) for row in rows] != list(KS):
+        raise ValueError(f"{path}: no bounds of a run")
+    return rows
+
+
+def _k_of(row: Any) -> Any:
+    return row.get("k") if isinstance(row, dict) and isinstance(row.get("mean"), float) else None
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
