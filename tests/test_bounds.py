@@ -153,6 +153,13 @@ def test_gradients_against_central_differences_and_shift_equivariance(bound, gra
     np.testing.assert_allclose(got.sum(axis=0), 1.0, rtol=1e-15)
 
 
+def test_split_one_takes_a_python_float_in_the_dtype_of_its_array():
+    value = bounds.elbo_split_one(np.zeros(2, np.float32), 0.5)
+    assert value == -0.5
+    assert value.dtype == np.float32
+    assert bounds.elbo_split_one(np.zeros(2), math.inf) == -math.inf
+
+
 def test_split_one_gradient():
     log_lik, kl = np.random.default_rng(3).normal(size=(4, 3)), np.array([0.1, 0.2, 0.3])
     d_lik, d_kl = bounds.elbo_split_one_grad(log_lik, kl)
@@ -254,8 +261,10 @@ def test_other_bad_arguments_are_named():
         bounds.renyi(np.zeros(2), math.nan)
     with pytest.raises(ValueError, match="kl must have shape"):
         bounds.elbo_split_one(np.zeros((2, 3)), np.zeros(2))
-    with pytest.raises(ValueError, match="one dtype"):
+    with pytest.raises(ValueError, match="one dtype: log_lik is float64, kl is float32"):
         bounds.elbo_split_one(np.zeros(2), np.zeros((), np.float32))
+    with pytest.raises(ValueError, match="kl must be finite or inf, has nan"):
+        bounds.elbo_split_one(np.zeros(2), math.nan)
     with pytest.raises(ValueError, match='design must be "auto", "complete" or "cyclic", was \'all\''):
         bounds.iwae_curve(np.zeros(2), design="all")
     with pytest.raises(ValueError, match="K must be <= 20, was 21"):

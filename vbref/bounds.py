@@ -42,12 +42,14 @@ def elbo_split_one(log_lik: ArrayLike, kl: ArrayLike, axis: int = 0) -> Any:
 
     `log_lik` has its samples on `axis` and `kl` the shape that remains. The expectation is that of `elbo`;
     the noise is not: `elbo` has none at q = p(z | x), where log w is constant, and split one still has that
-    of log p(x | z).
+    of log p(x | z). Raises as `elbo` does, for `log_lik` and, where +∞ is allowed in place of −∞, for `kl`.
     """
-    log_lik, minus_kl = check.below_infinity(log_lik=log_lik, minus_kl=-1 * np.asarray(kl))
+    log_lik, kl = check.one_dtype(log_lik=log_lik, kl=kl)
     lik = _samples_first(log_lik, axis, "log_lik")
-    check.shape("kl", minus_kl, lik.shape[1:])
-    return _like(log_lik, _mean(lik) + minus_kl)
+    check.shape("kl", kl, lik.shape[1:])
+    if not (kl > -np.inf).all():
+        raise ValueError(f"kl must be finite or inf, has {kl[~(kl > -np.inf)].flat[0]}")
+    return _like(log_lik, _mean(lik) - kl)
 
 
 def elbo_split_one_grad(log_lik: ArrayLike, kl: ArrayLike, axis: int = 0) -> tuple[Any, Any]:

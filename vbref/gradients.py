@@ -186,7 +186,7 @@ def vimco_signal(log_w: ArrayLike, *, control: str = "geometric") -> Any:
         raise ValueError(f"control must be one of {', '.join(_CONTROLS)}; was {control!r}")
     wide = w.astype(np.float64, copy=False)
     value, without = bounds.iwae(wide), _log_mean_without(wide, control)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         return np.where(value == -np.inf, 0, value - without).astype(w.dtype)
 
 

@@ -102,6 +102,20 @@ def test_table_refuses(bad):
         exact.table(np.array(bad))
 
 
+def test_table_refuses_integers_and_other_axes():
+    with pytest.raises(ValueError, match="log_joint must be float32 or float64"):
+        exact.table([0, 1])
+    with pytest.raises(ValueError, match="axis must be an axis of log_joint"):
+        exact.table([0.0, 1.0], axis=1)
+
+
+def test_quadrature_refuses_rules_that_numpy_cannot_make_and_no_rows():
+    with pytest.raises(ValueError, match=r"nodes must be in \[1, 300\], was 301"):
+        exact.quadrature(LinearGaussian(3, 1), {}, X, nodes=301)
+    with pytest.raises(ValueError, match="x must have at least one row"):
+        exact.quadrature(LinearGaussian(3, 1), {}, X[:0])
+
+
 def test_quadrature_refuses_many_dimensions():
     with pytest.raises(ValueError, match=r"was 40 \*\* 6"):
         exact.quadrature(LinearGaussian(3, 6), {}, X)

@@ -66,6 +66,12 @@ def test_delta_method_agrees_with_repeats():
     assert single == pytest.approx(repeated, rel=0.15)
 
 
+def test_delta_method_by_its_formula_for_few_weights():
+    w = np.array([1.0, 2.0, 6.0])
+    relative = w.std(ddof=1) / w.mean() / math.sqrt(3)
+    assert iwae(Given(np.log(w)[:, None]), {}, np.zeros((1, 1)), rng(), 3).noise == pytest.approx(relative)
+
+
 def test_tiles_bound_what_passes_through_the_model_and_do_not_change_the_sum():
     off = Off()
     iwae(off, off.params, off.x, rng(), 1001, tile=50, batch_size=30)
@@ -107,7 +113,7 @@ def test_nested_is_iwae_at_its_largest_k():
     np.testing.assert_allclose(found[40].noise, single.noise, rtol=1e-10)
 
 
-@pytest.mark.parametrize("ks", [(), (2, 5), (5, 1), (0, 5)])
+@pytest.mark.parametrize("ks", [(), (2, 5), (5, 1), (0, 5), (5, 5)])
 def test_nested_refuses_ks_that_do_not_nest(ks):
     off = Off()
     with pytest.raises(ValueError, match="ks"):

@@ -181,6 +181,7 @@ def test_shapes():
         (kl.bernoulli_grad, (0.5, -0.1), "probs_p must be in"),
         (kl.bernoulli, (np.nan, 0.5), "probs_q must be finite"),
         (kl.categorical, (np.array([0.5, 0.6]), np.array([0.5, 0.5])), "probs_q must sum to one"),
+        (kl.categorical, (np.array([0.5, 0.5]), np.array([0.5, 0.5 + 1e-14])), "probs_p must sum to one"),
         (kl.categorical, (np.array([0.5, 0.5]), np.array([1.5, -0.5])), "probs_p must be in"),
         (kl.categorical, (np.array([1.0]), np.array([0.5, 0.5])), "as many categories"),
         (kl.categorical, (1.0, 1.0), "probs_q must have a last axis"),

@@ -13,7 +13,7 @@ from vbref import numerics
 from vbref.numerics import stable
 
 mp.mp.dps = 50
-SIGNED = [s * m for m in (1e-300, 1e-20, 1e-8, 0.3, 0.69, 0.7, 5.0, 36.0, 40.0, 700.0) for s in (1, -1)]
+SIGNED = [s * m for m in (1e-300, 1e-20, 1e-8, 0.02, 0.3, 0.69, 0.7, 5.0, 36.0, 40.0, 700.0) for s in (1, -1)]
 INF = math.inf
 
 
@@ -65,6 +65,12 @@ def test_logsumexp(values):
     assert numerics.log_mean_exp(x) == got - math.log(len(values))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logsumexp_of_the_largest_numbers(dtype):
+    huge = np.finfo(dtype).max
+    assert numerics.logsumexp(np.array([huge, -huge])) == huge
+
+
 def test_logsumexp_axes():
     x = np.random.default_rng(0).normal(size=(3, 4, 5))
     for axis in (None, 0, -1, (0, 2)):
@@ -83,5 +89,9 @@ def test_refused():
         numerics.log_mean_exp(np.array([0.0, math.nan]))
     with pytest.raises(ValueError, match="x must be >= 0"):
         numerics.log1mexp(-0.5)
+    with pytest.raises(ValueError, match="axis must be an axis of x"):
+        numerics.logsumexp(np.zeros(2), axis=1)
+    with pytest.raises(ValueError, match="x must be an array, has rows of different lengths"):
+        numerics.digamma([[1.0, 2.0], [3.0]])
     with pytest.raises(ValueError, match="float32 or float64"):
         numerics.logsumexp([1, 2])

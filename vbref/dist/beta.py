@@ -215,9 +215,9 @@ def _quantiles(u: FloatArray, a: FloatArray, b: FloatArray) -> tuple[FloatArray,
 
 
 def checked(**named: ArrayLike) -> dict[str, FloatArray]:
-    """The arguments by name: a, b > 0; x and noise, where present, in [0, 1]; shapes that broadcast."""
+    """The arguments by name: a, b > 0; the others in [0, 1]; shapes that broadcast."""
     arrays = dict(zip(named, check.floats(**named), strict=True))
     check.positive(a=arrays["a"], b=arrays["b"])
-    check.unit_interval(**{name: array for name, array in arrays.items() if name in ("x", "noise")})
+    check.unit_interval(**{name: array for name, array in arrays.items() if name not in ("a", "b")})
     check.broadcast(**arrays)
     return arrays

@@ -167,7 +167,7 @@ def cdf(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
 
 def icdf(probability: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
     """The x with cdf(x) = probability: (1 − (1 − probability)^(1/b))^(1/a)."""
-    p, alpha, beta = checked(noise=probability, a=a, b=b).values()
+    p, alpha, beta = checked(probability=probability, a=a, b=b).values()
     with np.errstate(divide="ignore"):
         return _inverse(np.log1p(-p), alpha, beta)[()]
 

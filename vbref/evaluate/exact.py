@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from vbref.numerics import check
 
 _MOST_NODES = 1_000_000
+# NumPy's rule divides by zero somewhere above 350 nodes.
+_MOST_EACH = 300
 # (node, datum) pairs that pass through the model at once.
 _TILE = 4096
 
@@ -18,12 +20,13 @@ _TILE = 4096
 def table(log_joint: ArrayLike, axis: int | tuple[int, ...] = -1) -> Any:
     """log p(x) = log Σ_z p(x, z) for a finite table of log p(x, z), in nats; impossible states are −inf.
 
-    `axis` is the axis, or the axes, of the states z. Raises ValueError for NaN, +inf and no states.
+    `axis` is the axis, or the axes, of the states z. Raises ValueError for NaN, +inf, a dtype other than
+    float32 or float64, no states and another axis.
     """
-    log_joint = np.asarray(log_joint)
-    if np.isnan(log_joint).any() or (log_joint == np.inf).any():
-        raise ValueError("log_joint must be < inf and not NaN")
+    (log_joint,) = check.below_infinity(log_joint=log_joint)
     axes = np.atleast_1d(axis)
+    if not all(-log_joint.ndim <= a < log_joint.ndim for a in axes):
+        raise ValueError(f"axis must be an axis of log_joint, of shape {log_joint.shape}; was {axis}")
     if math.prod(log_joint.shape[a] for a in axes) == 0:
         raise ValueError(f"log_joint must have at least one state, has shape {log_joint.shape}")
     last = np.moveaxis(log_joint, axes, range(-len(axes), 0))
@@ -37,11 +40,16 @@ def quadrature(model: Any, params: Mapping[str, Any], x: NDArray[Any], *, nodes:
     on a grid of `nodes` values of each ε, summed with the rule's weights. It converges where w is smooth
     and q no narrower than the posterior; compare two values of `nodes` to see that it has.
 
-    Raises ValueError where the grid would have more than a million nodes.
+    Raises ValueError for no rows, for more than 300 `nodes`, and where the grid would have more than a
+    million.
     """
     dims = model.draw_noise(np.random.default_rng(0), 1).shape[-1]
-    if nodes < 1 or nodes**dims > _MOST_NODES:
-        raise ValueError(f"nodes ** latent dimensions must be in [1, {_MOST_NODES}], was {nodes} ** {dims}")
+    if not 1 <= nodes <= _MOST_EACH:
+        raise ValueError(f"nodes must be in [1, {_MOST_EACH}], was {nodes}")
+    if nodes**dims > _MOST_NODES:
+        raise ValueError(f"nodes ** latent dimensions must be <= {_MOST_NODES}, was {nodes} ** {dims}")
+    if len(x) == 0:
+        raise ValueError("x must have at least one row, has none")
     grid, log_mass = _gauss_hermite(nodes, dims)
     step = max(1, _TILE // len(grid))
     batches = [x[start : start + step] for start in range(0, len(x), step)]

@@ -70,16 +70,16 @@ def nested(
     batch_size: int = 100,
     tile: int = 10,
 ) -> dict[int, Estimate]:
-    """IWAE_K for each K of `ks` from one set of weights, as many as the largest K; each must divide the next.
+    """IWAE_K for each K of `ks` from one set of weights, as many as the largest K.
 
-    Each estimate is the mean over disjoint groups of K weights. A group's log mean is at least the mean
-    of its parts' log means (Jensen, as in xu/20), so that for every datum the estimates never fall from
-    one K to the next, as the bounds themselves do not. Arguments, errors and exceptions are those of
-    `iwae`.
+    `ks` grow, and each divides the next. Each estimate is the mean over disjoint groups of K weights. A
+    group's log mean is at least the mean of its parts' log means (Jensen, as in xu/20), so that for every
+    datum the estimates never fall from one K to the next, as the bounds themselves do not. Arguments,
+    errors and exceptions are those of `iwae`.
     """
     _check_sizes(**{f"ks[{i}]": k for i, k in enumerate(ks)}, batch_size=batch_size, tile=tile, rows=len(x))
-    if len(ks) == 0 or any(larger % k for k, larger in itertools.pairwise(ks)):
-        raise ValueError(f"each of ks must divide the next, was {list(ks)}")
+    if len(ks) == 0 or any(larger % k or larger == k for k, larger in itertools.pairwise(ks)):
+        raise ValueError(f"each of ks must divide the next and be less, was {list(ks)}")
     parts: dict[int, list[Any]] = {k: [] for k in ks}
     for start in range(0, len(x), batch_size):
         tiles = _weights(model, params, x[start : start + batch_size], rng, ks[-1], tile)

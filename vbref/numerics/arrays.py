@@ -101,7 +101,7 @@ def logsumexp(x: ArrayLike, axis: int | tuple[int, ...] | None = None) -> Any:
     array = _log_weights(x)
     largest = _amax(array, axis)
     largest = np.where(largest == -np.inf, largest.dtype.type(0), largest)
-    with np.errstate(divide="ignore", under="ignore"):  # log 0 = −inf is meant
+    with np.errstate(divide="ignore", under="ignore", over="ignore"):  # log 0 = −inf and e^−inf are meant
         total = np.log(np.exp(array - largest).sum(axis=axis, keepdims=True))
     return np.squeeze(total + largest, axis=axis)[()]
 
@@ -127,6 +127,8 @@ def _log_weights(x: ArrayLike) -> FloatArray:
 
 def _amax(array: FloatArray, axis: int | tuple[int, ...] | None) -> FloatArray:
     axes = range(array.ndim) if axis is None else np.atleast_1d(axis)
+    if not all(-array.ndim <= i < array.ndim for i in axes):
+        raise ValueError(f"axis must be an axis of x, which has shape {array.shape}; was {axis}")
     if any(array.shape[i] == 0 for i in axes):
         raise ValueError(f"x must have at least one entry along axis {axis}, has shape {array.shape}")
     return array.max(axis=axis, keepdims=True)

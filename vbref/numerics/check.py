@@ -22,10 +22,11 @@ def floats(**named: ArrayLike) -> list[FloatArray]:
 
     Raises ValueError for integers, booleans, complex numbers, other widths, mixed dtypes, NaN and infinities.
     """
-    return [_finite(name, value) for name, value in zip(named, _one_dtype(named), strict=True)]
+    return [_finite(name, value) for name, value in zip(named, one_dtype(**named), strict=True)]
 
 
-def _one_dtype(named: dict[str, Any]) -> list[FloatArray]:
+def one_dtype(**named: Any) -> list[FloatArray]:
+    """Return the arguments as arrays of one dtype, as `floats` does, NaN and infinities allowed."""
     strong = {name: _float_array(name, value) for name, value in named.items() if type(value) is not float}
     dtypes = {array.dtype for array in strong.values()}
     if len(dtypes) > 1:
@@ -36,7 +37,10 @@ def _one_dtype(named: dict[str, Any]) -> list[FloatArray]:
 
 
 def _float_array(name: str, value: ArrayLike) -> FloatArray:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} must be an array, has rows of different lengths") from None
     if array.dtype not in _ALLOWED:
         raise ValueError(f"{name} must be float32 or float64, was {array.dtype}")
     return array
@@ -54,7 +58,7 @@ def below_infinity(**named: ArrayLike) -> list[FloatArray]:
 
     Dtypes as in `floats`. Raises ValueError for NaN and +∞ too.
     """
-    return [_below_infinity(name, value) for name, value in zip(named, _one_dtype(named), strict=True)]
+    return [_below_infinity(name, value) for name, value in zip(named, one_dtype(**named), strict=True)]
 
 
 def _below_infinity(name: str, array: FloatArray) -> FloatArray:

@@ -18,7 +18,8 @@ _BIAS, _MANTISSA_BITS = np.int64(1023), np.int64(52)
 def exp_decay(x):
     """eˣ of a float64 x ≤ 0 to 2.3e-16 relative; 0 below −708, where eˣ is no longer a normal number.
 
-    eˣ = 2ⁿ e^r with n = round(x/log 2) and |r| ≤ ½ log 2, where Taylor's terms from r¹⁴/14! on are below 1e-17.
+    eˣ = 2ⁿ e^r with n = round(x/log 2) and |r| ≤ ½ log 2, where Taylor's terms from r¹⁴/14! on are below
+    1e-17.
     """
     clipped = x if x > _LOWEST else _LOWEST
     n = np.floor(clipped * _LOG2_E + 0.5)
