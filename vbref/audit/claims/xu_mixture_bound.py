@@ -55,7 +55,11 @@ def _printed_kl(w):
 
 
 def _dependence(w):
-    """E_q(w)[KL(j ‖ m) + KL(m ‖ j)]: j = q(x|y) p(z|x, w), and m the product of its marginals."""
+    """E_q(w)[KL(j ‖ m) + KL(m ‖ j)]: j = q(x|y) p(z|x, w), and m the product of its marginals.
+
+    The printed term lacks Σ (j − m) log p(x|w, z), and log p(x|w, z) = log p(z|x, w) − log p(z) + log p(x|w):
+    functions of z or of x alone drop out, and Σ (j − m)(log j − log m) is left.
+    """
     j = w.q_x * w.p_z_given
     m = w.q_x * (j.sum(-1, keepdims=True) * w.dx)
     return float((w.q_w * (j - m) * (np.log(j) - np.log(m))).sum()) * w.dx * w.dw
