@@ -1,0 +1,209 @@
+"""Every mutant of a module: where, which operator, what it was and what it becomes; and its compiled code.
+
+A mutant is known by the statement before and after, not by its line, so that what is recorded about it
+outlives edits elsewhere and goes stale, visibly, when its own statement changes.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import CodeType
+from typing import Any
+
+from vbref.audit.power.operators import OPERATORS, constant
+from vbref.audit.power.scope import Scope, claim_ids, formulas_of_claims, formulas_without_draws
+
+# Words, types and refusals are no formulas.
+_WORDS = (ast.Raise, ast.Assert, ast.Import, ast.ImportFrom, ast.JoinedStr, ast.AnnAssign)
+_APART = {"decorator_list", "annotation", "returns", "args", "type_params", "bases"}
+MODULE_LEVEL = "<module>"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One mistake at one place. `where` is module:function, or module:claim for the claims."""
+
+    where: str
+    line: int
+    operator: str
+    before: str
+    after: str
+    nth: int = 0
+
+    @property
+    def module(self) -> str:
+        return self.where.split(":")[0]
+
+    @property
+    def function(self) -> str:
+        return self.where.split(":")[1]
+
+    @property
+    def key(self) -> str:
+        """What names it: all but the line."""
+        again = f" #{self.nth + 1}" if self.nth else ""
+        return f"{self.where} | {self.operator} | {self.before} → {self.after}{again}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A node's place in the tree: `owner.field`, or `owner.field[index]`."""
+
+    owner: ast.AST
+    field: str
+    index: int | None = None
+
+    def get(self) -> Any:
+        value = getattr(self.owner, self.field)
+        return value if self.index is None else value[self.index]
+
+    def put(self, node: Any) -> None:
+        if self.index is None:
+            setattr(self.owner, self.field, node)
+        else:
+            getattr(self.owner, self.field)[self.index] = node
+
+
+@dataclass(frozen=True)
+class _Context:
+    function: str
+    statement: Place
+    formula: bool  # whether what is here is a formula at all
+    compared: bool = False
+
+
+class Source:
+    """A module's syntax tree and its mutants, in the order of the text."""
+
+    def __init__(self, module: str, text: str, filename: str = "<mutant>") -> None:
+        self.module, self.filename = module, filename
+        self.tree = ast.parse(text)
+        self._edits: dict[Mutant, tuple[Place, ast.AST]] = {}
+        for mutant, place, node in self._sites():
+            self._edits[mutant] = place, node
+
+    @property
+    def mutants(self) -> list[Mutant]:
+        return list(self._edits)
+
+    @property
+    def claims(self) -> list[str]:
+        """The ids of the claims that the file declares."""
+        return claim_ids(self.tree)
+
+    def code(self, mutant: Mutant) -> CodeType:
+        """Return the whole module's code with the one mistake in it."""
+        place, node = self._edits[mutant]
+        before = place.get()
+        place.put(node)
+        try:
+            return compile(self.tree, self.filename, "exec")
+        finally:
+            place.put(before)
+
+    def _scope(self) -> Scope | None:
+        """Return what is a formula in the files of the audit; elsewhere, None, every function is one."""
+        claims = formulas_of_claims(self.tree)
+        audit = self.module.startswith("vbref.audit.")
+        return formulas_without_draws(self.tree) if audit and claims is None else claims
+
+    def _sites(self) -> Iterator[tuple[Mutant, Place, ast.AST]]:
+        times: Counter[str] = Counter()
+        for place, context in _walk(self.tree, self._scope()):
+            for operator, wrong in _mistakes(place.get(), context):
+                before, after = _shown(context.statement, place, wrong)
+                mutant = Mutant(
+                    f"{self.module}:{context.function}", _line(place), operator, before, after
+                )
+                yield replace(mutant, nth=times[mutant.key]), place, wrong
+                times[mutant.key] += 1
+
+
+def _mistakes(node: ast.AST, context: _Context) -> Iterator[tuple[str, ast.AST]]:
+    """Return each operator's name with what it makes of the node, each result once."""
+    seen = {ast.dump(node)}
+    for operator in OPERATORS:
+        if context.compared and operator is constant:
+            continue
+        for wrong in operator(node):
+            if ast.dump(wrong) not in seen:
+                seen.add(ast.dump(wrong))
+                yield operator.__name__, ast.fix_missing_locations(ast.copy_location(wrong, node))
+
+
+def _line(place: Place) -> int:
+    return getattr(place.get(), "lineno", getattr(place.owner, "lineno", 1))
+
+
+def _shown(statement: Place, place: Place, wrong: ast.AST) -> tuple[str, str]:
+    """Return the statement around the place as text, before and after."""
+    right = place.get()
+    before = _text(statement.get())
+    place.put(wrong)
+    try:
+        return before, _text(statement.get())
+    finally:
+        place.put(right)
+
+
+def _text(node: ast.AST) -> str:
+    """Return a simple statement, or a compound one's head, on one line; of a function, its first lines."""
+    if isinstance(node, ast.FunctionDef):
+        body = [line for line in node.body if not _is_words(line)]
+        return f"def {node.name}({ast.unparse(node.args)}): {ast.unparse(body[0])}".split("\n")[0]
+    return ast.unparse(node).split(":\n")[0].replace("\n", " ")
+
+
+def _walk(tree: ast.Module, scope: Scope | None) -> Iterator[tuple[Place, _Context]]:
+    for index, statement in enumerate(tree.body):
+        place = Place(tree, "body", index)
+        constants = scope is None and isinstance(statement, ast.Assign)
+        yield from _below(place, _Context(MODULE_LEVEL, place, constants), scope)
+
+
+def _below(
+    place: Place, context: _Context, scope: Scope | None
+) -> Iterator[tuple[Place, _Context]]:
+    node = place.get()
+    if isinstance(node, _WORDS) or _is_words(node):
+        return
+    context = _inside(node, place, context, scope)
+    if context.formula:
+        yield place, context
+    compared = replace(context, compared=context.compared or isinstance(node, ast.Compare))
+    for field, value in ast.iter_fields(node):
+        if field in _APART and isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda | ast.arg):
+            continue
+        if isinstance(value, list):
+            for index, child in enumerate(value):
+                if isinstance(child, ast.AST):
+                    yield from _below(Place(node, field, index), compared, scope)
+        elif isinstance(value, ast.AST):
+            yield from _below(Place(node, field), compared, scope)
+
+
+def _inside(
+    node: ast.AST, place: Place, context: _Context, scope: Scope | None
+) -> _Context:
+    """Return the context that holds from this node down."""
+    if scope is not None and node in scope:
+        label = scope[node]
+        return replace(context, function=label, statement=place, formula=True)
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        outer = "" if context.function == MODULE_LEVEL else f"{context.function}."
+        formula = isinstance(node, ast.FunctionDef) if scope is None else context.formula
+        return replace(context, function=f"{outer}{node.name}", statement=place, formula=formula)
+    if isinstance(node, ast.stmt):
+        return replace(context, statement=place)
+    return context
+
+
+def _is_words(node: ast.AST) -> bool:
+    """A docstring, or a literal that is no number."""
+    match node:
+        case ast.Expr(ast.Constant()):
+            return True
+        case ast.Constant(value):
+            return type(value) not in (int, float)
+    return False

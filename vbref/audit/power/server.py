@@ -1,0 +1,192 @@
+"""Judge mutants of formulas by the tests that run them: `python -m vbref.audit.power.server`, JIT off.
+
+pytest collects the test files once. Each test then runs once in a fork, as it is, to see whether it passes
+interpreted, how long it takes and which functions it calls. Each mutant gets a fork of its own, in which the
+tests that call its function run, the quickest first, until one fails.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import vbref
+from vbref.audit.claim import Claim
+from vbref.audit.power.checks import Check, TestCheck, claim_checks
+from vbref.audit.power.forks import Task, run_all
+from vbref.audit.power.install import CannotInstall, claims_in, install
+from vbref.audit.power.interpreted import use_numba_arithmetic
+from vbref.audit.power.mutants import MODULE_LEVEL, Mutant, Source
+from vbref.audit.registry import claims_of_notes
+
+_PACKAGE = str(Path(vbref.__file__).parent)
+_SLOW = 6.0  # seconds interpreted beyond which a test is left to the compiled run
+_AT_LEAST = 4.0
+
+
+@dataclass
+class Measured:
+    """A check on the right code: whether it passes, in how many seconds, and what of vbref it calls, by file."""
+
+    check: Check
+    passed: bool
+    seconds: float
+    calls: dict[str, set[str]]
+
+
+class Server:
+    """A pytest plugin that takes the run loop over."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self.request = request
+        self.failures: list[str] = []
+
+    def pytest_sessionstart(self) -> None:
+        from hypothesis import Phase, settings  # not before pytest, which rewrites its assertions
+
+        base = settings.get_profile("vbref")
+        settings.register_profile("power", base, phases=(Phase.explicit, Phase.generate), database=None)
+        settings.load_profile("power")
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed:
+            self.failures.append(report.nodeid)
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        if session.testsfailed:
+            raise pytest.UsageError("a test file does not import")
+        checks: list[Check] = [TestCheck(item, self.failures) for item in session.items]
+        self.serve(checks)
+        return True
+
+    def serve(self, checks: list[Check]) -> None:
+        for name in self.request["modules"]:
+            import_module(name)
+        checks = [*self._claims(), *checks]
+        use_numba_arithmetic()
+        measured = list(self._baseline(checks))
+        _say("baseline", left=[m.check.name for m in measured if not m.passed], checks=len(measured))
+        for outcome in self._outcomes([m for m in measured if m.passed]):
+            _say("mutant", **outcome)
+
+    def _claims(self) -> list[Check]:
+        """Return the claims that may call what is mutated: all, or those that name a function of vbref."""
+        entries = [entry for entry in claims_of_notes() if isinstance(entry, Claim)]
+        if any(name.startswith("vbref.audit.") for name in self.request["modules"]):
+            return claim_checks(entries)
+        return claim_checks(entry for entry in entries if entry.code and entry.code.call)
+
+    def _baseline(self, checks: list[Check]) -> Iterator[Measured]:
+        """Yield the checks, the quickest first."""
+        done: list[Measured] = []
+        for task, result in run_all([Task(c, _probe(c), _SLOW) for c in checks], self.request["jobs"]):
+            known = result if isinstance(result, tuple) else (False, _SLOW, {})
+            done.append(Measured(task.name, *known))
+            _say("check", name=task.name.name)
+        return iter(sorted(done, key=lambda m: m.seconds))
+
+    def _outcomes(self, measured: list[Measured]) -> Iterator[dict[str, Any]]:
+        tasks = (_task(source, mutant, measured) for source, mutant in self._wanted())
+        for task, result in run_all(tasks, self.request["jobs"]):
+            mutant, asked = task.name
+            status, by = ("killed", result) if isinstance(result, str) else result
+            yield {"key": mutant.key, "status": status, "by": by, "asked": asked}
+
+    def _wanted(self) -> Iterator[tuple[Source, Mutant]]:
+        keys = set(self.request["keys"])
+        for name in self.request["modules"]:
+            path = import_module(name).__file__
+            assert path is not None
+            source = Source(name, Path(path).read_text(encoding="utf-8"), path)
+            yield from ((source, mutant) for mutant in source.mutants if mutant.key in keys)
+
+
+def _probe(check: Check) -> Any:
+    def work() -> tuple[bool, float, dict[str, set[str]]]:
+        calls: dict[str, set[str]] = {}
+
+        def note(frame: FrameType, event: str, _argument: Any) -> None:
+            name = frame.f_code.co_filename
+            if event == "call" and name.startswith(_PACKAGE):
+                calls.setdefault(name, set()).add(_root(frame.f_code.co_qualname))
+
+        start = time.process_time()
+        sys.setprofile(note)
+        passed = check.passes()
+        sys.setprofile(None)
+        return passed, time.process_time() - start, calls
+
+    return work
+
+
+def _task(source: Source, mutant: Mutant, measured: list[Measured]) -> Task:
+    module = import_module(source.module)
+    if source.claims:
+        chosen = [m for m in measured if m.check.name in _claims_near(source, mutant)]
+    else:
+        chosen = [m for m in measured if _runs(m.calls.get(source.filename, set()), mutant.function)]
+
+    def work() -> tuple[str, str]:
+        try:
+            checks = [m.check for m in chosen]
+            fresh = install(module, source.code(mutant))
+            if source.claims:
+                fresh_checks = {check.name: check for check in claim_checks(claims_in(fresh))}
+                checks = [fresh_checks[check.name] for check in checks]
+        except CannotInstall as error:
+            return "error", str(error)
+        except Exception as error:
+            return "killed", f"import: {type(error).__name__}: {error}"
+        failed = next((check.name for check in checks if not check.passes()), None)
+        return ("killed", failed) if failed else ("survived", "")
+
+    return Task((mutant, len(chosen)), work, _AT_LEAST + 4 * sum(m.seconds for m in chosen))
+
+
+def _claims_near(source: Source, mutant: Mutant) -> set[str]:
+    """Return the claims to ask about a mutant in a file of claims: its own, or all of the file for a helper."""
+    own = mutant.function.split(" ")[0]
+    return {f"claim {id}" for id in source.claims if id == own or own not in source.claims}
+
+
+def _root(qualname: str) -> str:
+    return qualname.split(".<locals>")[0]
+
+
+def _runs(called: set[str], function: str) -> bool:
+    """Whether the function, or what it is nested in, is among the called ones; any will do for the module."""
+    if function == MODULE_LEVEL:
+        return bool(called)
+    return any(function == name or function.startswith(f"{name}.") for name in called)
+
+
+def _say(kind: str, **fields: Any) -> None:
+    os.write(_CHANNEL, (json.dumps({"kind": kind, **fields}) + "\n").encode())
+
+
+_CHANNEL = 1
+
+
+def main() -> int:
+    """Read a request from standard input; write one JSON line for each test and each mutant."""
+    global _CHANNEL
+    _CHANNEL = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    request = json.load(sys.stdin)
+    options = ["-o", "addopts=", "-p", "no:xdist", "-p", "no:cacheprovider", "-q", "-s"]
+    if request["files"]:
+        return int(pytest.main([*options, *request["files"]], plugins=[Server(request)]))
+    Server(request).serve([])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
