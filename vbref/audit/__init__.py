@@ -37,7 +37,8 @@ from vbref.audit.claim import (
     NotCheckable,
 )
 from vbref.audit.judge import Finding, judge
-from vbref.audit.registry import Record, audit, claims_of_file, claims_of_notes, equations, records
+from vbref.audit.registry import Record, audit, claims_of_notes, equations, records
+from vbref.audit.userfile import claims_of_file
 
 __all__ = [
     "Aside",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vbref.audit.claim import Claim
+from vbref.audit.claim import Case, Claim, Function
 from vbref.audit.compare import SEPARATION, distance, error_of, is_nan
 from vbref.audit.trials import Trial, oracles_agree, trial, true_form, worst
 
@@ -86,6 +86,26 @@ def counterexample(claim: Claim) -> tuple[dict[str, Any] | None, list[str]]:
     true = next(iter(t.truths.values()))
     shown = {"printed": printed, "true": true[-1] if claim.limit else true, "corrected": corrected}
     return {"instance": claim.counterexample.text, **{k: plain(v) for k, v in shown.items()}}, lines
+
+
+def refutation(claim: Claim, form: Function, trials: list[Trial]) -> str:
+    """Return the trial where the form is furthest from the truth, in numbers."""
+    t = max(trials, key=lambda t: worst(claim, form, [t]))
+    values = {"printed": form(t.instance)}
+    values |= {name: truth[-1] if claim.limit else truth for name, truth in t.truths.items()}
+    numbers = ", ".join(f"{name} {plain(value)}" for name, value in values.items())
+    return f"{t.name}{_described(t.instance)}: {numbers}"
+
+
+def _described(instance: Any) -> str:
+    """Return the scalars of a `Case` in brackets."""
+    scalars = (
+        {name: value for name, value in vars(instance).items() if np.ndim(value) == 0}
+        if isinstance(instance, Case)
+        else {}
+    )
+    numbers = [f"{name} = {value:.6g}" for name, value in scalars.items() if isinstance(value, (int, float))]
+    return f" ({', '.join(numbers)})" if numbers else ""
 
 
 def plain(value: Any) -> Any:

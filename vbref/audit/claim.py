@@ -146,10 +146,10 @@ class Claim:
 
     id: str
     statement: str
-    verdict: Verdict
     domain: str
     draw: Function
     oracles: Mapping[str, Function]
+    verdict: Verdict = "holds"
     printed: Function | None = None
     note: str = ""
     relation: Relation = "="

@@ -14,7 +14,6 @@ from vbref.audit.claim import Entry
 from vbref.audit.registry import (
     Record,
     audit,
-    claims_of_file,
     claims_of_notes,
     equation_of,
     equations,
@@ -22,15 +21,26 @@ from vbref.audit.registry import (
 )
 from vbref.audit.show import show
 from vbref.audit.table import summary
+from vbref.audit.userfile import claims_of_file
+
+_STDOUT = Path("-")
 
 
 def add_parsers(subparsers: Any) -> None:
     """Mount `audit` and `show` on an argparse subparsers object; each sets `run(args) -> exit status`."""
     audit_parser = subparsers.add_parser("audit", help="judge the notes' equations, or your own claims")
     audit_parser.add_argument(
-        "ids", nargs="*", metavar="ID", help="equation (xu/35), step (xu/35b), note (xu) or file (.py)"
+        "ids",
+        nargs="*",
+        metavar="ID",
+        help="equation (xu/35), step (xu/35b), note (xu), or a file of your own claims",
     )
-    audit_parser.add_argument("--json", metavar="FILE", type=Path, help="write the records as JSON")
+    audit_parser.add_argument(
+        "--json", metavar="FILE", type=Path, help="write the records as JSON (- prints them)"
+    )
+    audit_parser.add_argument(
+        "--report", metavar="DIR", type=Path, help="write one HTML page, DIR/index.html"
+    )
     audit_parser.set_defaults(run=run_audit)
     show_parser = subparsers.add_parser("show", help="one equation: verdict, reasons, code, worked numbers")
     show_parser.add_argument("ids", nargs="+", metavar="ID", help="equation (xu/35) or step (xu/35b)")
@@ -40,13 +50,29 @@ def add_parsers(subparsers: Any) -> None:
 def run_audit(args: argparse.Namespace) -> int:
     """Judge what the arguments name, or all. Returns 0 as recorded, 1 a verdict differs, 2 bad usage."""
     try:
+        write = _writer(args.report)
         found = _audited(args.ids)
-        if args.json:
+        page = write(found)
+        said = _as_json(found).rstrip() if args.json == _STDOUT else summary(found, colour=has_colour())
+        if args.json and args.json != _STDOUT:
             args.json.write_text(_as_json(found), encoding="utf-8")
-    except (LookupError, ValueError, OSError) as error:
+    except (LookupError, ValueError, OSError, ImportError) as error:
         return _refuse(error)
-    print(summary(found, colour=has_colour()))
+    print(said)
+    if page and args.json != _STDOUT:
+        print(f"\nreport: {page}")
     return 1 if any(record.failures for record in found) else 0
+
+
+def _writer(directory: Path | None) -> Callable[[Sequence[Record]], Path | None]:
+    """Return what writes the report; an exception at once where it could not."""
+    if directory is None:
+        return lambda found: None
+    from vbref.audit import webpage
+
+    webpage.mathml.converter()
+    directory.mkdir(parents=True, exist_ok=True)
+    return lambda found: webpage.write(found, directory)
 
 
 def run_show(args: argparse.Namespace) -> int:
@@ -62,8 +88,8 @@ def run_show(args: argparse.Namespace) -> int:
 
 def _audited(names: Sequence[str]) -> list[Record]:
     """Return the records that the names select: steps, equations, notes; files add their own claims."""
-    files = [name for name in names if name.endswith(".py")]
-    ids = [name for name in names if not name.endswith(".py")]
+    files = [name for name in names if _is_file(name)]
+    ids = [name for name in names if not _is_file(name)]
     own = [entry for file in files for entry in claims_of_file(file)]
     known = claims_of_notes() if ids or not files else ()
     selected = (
@@ -73,6 +99,9 @@ def _audited(names: Sequence[str]) -> list[Record]:
     )
     wanted = [entry for entry in known if entry.id in selected or equation_of(entry.id) in selected]
     judged = audit([*wanted, *own], _progress(len(wanted) + len(own)))
+    broken = [record for record in judged[len(wanted) :] if record.raised]
+    if broken:
+        raise ValueError("\n".join(f"{record.raised} (claim {record.id})" for record in broken))
     steps = [id for id in selected if id not in equations()]
     places = [id for id in selected if id in equations()]
     return [
@@ -80,6 +109,10 @@ def _audited(names: Sequence[str]) -> list[Record]:
         *[record for record in judged[: len(wanted)] if record.id in steps and record.equation not in places],
         *judged[len(wanted) :],
     ]
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith(".py") or (name not in equations() and Path(name).is_file())
 
 
 def _meaning(name: str, known: Iterable[Entry]) -> list[str]:
@@ -103,8 +136,11 @@ def _as_json(found: Sequence[Record]) -> str:
 
 
 def _refuse(error: Exception) -> int:
-    text = error.args[0] if isinstance(error, LookupError) and error.args else str(error)
-    print(f"vbref: {text}", file=sys.stderr)
+    text = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
+    if isinstance(error, OSError) and error.filename:
+        text = f"{error.filename}: {error.strerror}"
+    for line in text.splitlines():
+        print(f"vbref: {line}", file=sys.stderr)
     return 2
 
 
@@ -115,14 +151,15 @@ def has_colour() -> bool:
 
 def _progress(total: int) -> Callable[[Entry], None]:
     """Return what is called before each entry: on a terminal it rewrites one line, elsewhere nothing."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return lambda entry: None
     done = 0
 
     def step(entry: Entry) -> None:
         nonlocal done
         done += 1
-        end = "\r\x1b[K" if done == total else ""
-        print(f"\r\x1b[K{done:4}/{total}  {entry.id}", end=end, file=sys.stderr, flush=True)
+        # the cursor goes back, so that whatever is printed next covers the line
+        end = "\r\x1b[K" if done == total else "\r"
+        print(f"\x1b[K{done:4}/{total}  {entry.id}", end=end, file=sys.stderr, flush=True)
 
     return step

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vbref.audit.attachments import asides, code, conditions, counterexample, equality
+from vbref.audit.attachments import asides, code, conditions, counterexample, equality, refutation
 from vbref.audit.claim import Claim, Entry, Function, Verdict
 from vbref.audit.compare import SEPARATION, distance, is_nan, outcome
 from vbref.audit.independence import shared_functions
@@ -178,6 +178,8 @@ def _true_as_printed(
 def _misprint(claim: Claim, trials: list[Trial], failures: list[str], error: float) -> tuple[Verdict, float]:
     if claim.corrected is None:
         failures.append(f"the printed form is off by {error:.2g}, and no corrected form is recorded")
+        assert claim.printed is not None
+        failures.append(refutation(claim, claim.printed, trials))
         return "misprint", error
     corrected = worst(claim, claim.corrected.value, trials)
     if outcome(corrected, claim.tolerance) != "agrees":

@@ -1,7 +1,6 @@
 """The notes' equations, the claims about them, and the records of an audit."""
 
 import importlib
-import importlib.util
 import json
 import math
 import pkgutil
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -96,23 +94,6 @@ def claims_of_notes() -> tuple[Entry, ...]:
         raise ValueError(f"judged both as a whole and by steps: {', '.join(mixed)}")
     order = {id: place for place, id in enumerate(equations())}
     return tuple(_unique(sorted(entries, key=lambda entry: (order[equation_of(entry.id)], entry.id))))
-
-
-def claims_of_file(path: str | Path) -> tuple[Entry, ...]:
-    """Return the claims of a user's Python file; ValueError where it fails, has none, or has one id twice."""
-    path = Path(path)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise ValueError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
-    found = claims_of_module(module)
-    if not found:
-        raise ValueError(f"{path} declares no claims: a module variable must hold them")
-    return tuple(_unique(found))
 
 
 def _unique(entries: list[Entry]) -> list[Entry]:
@@ -209,7 +190,6 @@ __all__ = [
     "NotCheckable",
     "Record",
     "audit",
-    "claims_of_file",
     "claims_of_module",
     "claims_of_notes",
     "equation_of",

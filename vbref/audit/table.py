@@ -67,16 +67,18 @@ def _list(records: Sequence[Record], colour: bool) -> str:
 
 def _misprints(records: Sequence[Record], colour: bool, width: int) -> str:
     steps = [r for r in records if r.verdict == "misprint" and r.entry is not None]
-    lines = [paint(r.id.ljust(14), "misprint", colour) + _folded(one_line(r), width) for r in steps]
+    column = max((len(record.id) for record in steps), default=0) + 2
+    lines = [_entry(record, column, colour, width) for record in steps]
     return "\n".join([paint("Misprints", "note", colour), *lines]) if lines else ""
 
 
-def _folded(line: str, width: int) -> str:
-    """Return the line wrapped beside a column of 14, or below it where the terminal is narrow."""
-    indent = 14 if width >= 60 else 2
-    return ("" if indent == 14 else "\n  ") + f"\n{' ' * indent}".join(
-        textwrap.wrap(line, max(width - indent, 20))
-    )
+def _entry(record: Record, column: int, colour: bool, width: int) -> str:
+    """Return a misprint's id and its line, wrapped beside the ids, or below its id on a narrow terminal."""
+    beside = width >= 60
+    indent = column if beside else 2
+    text = textwrap.wrap(one_line(record), max(width - indent, 20))
+    id = paint(record.id.ljust(column) if beside else record.id, "misprint", colour)
+    return (id if beside else f"{id}\n  ") + f"\n{' ' * indent}".join(text)
 
 
 def one_line(record: Record) -> str:

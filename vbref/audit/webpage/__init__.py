@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vbref.audit.registry import Record
+from vbref.audit.webpage import mathml
 from vbref.audit.webpage.document import document
 
 
@@ -16,4 +17,4 @@ def write(records: Sequence[Record], directory: Path) -> Path:
     return file
 
 
-__all__ = ["document", "write"]
+__all__ = ["document", "mathml", "write"]

@@ -30,7 +30,7 @@ def serialised(root: Element) -> str:
 
 def tree(latex: str, display: str = "block") -> Element:
     """Return the mended MathML tree; an exception of any kind where the source cannot be converted."""
-    root = _converter()(_mended(latex), display=display)
+    root = converter()(_mended(latex), display=display)
     _clean(root)
     for element in list(root.iter()):
         _limits_below(element)
@@ -73,7 +73,7 @@ def _table_width(rows: list[list[float]]) -> float:
     return sum(0.8 + max(row[i] for row in rows if i < len(row)) for i in columns)
 
 
-def _converter() -> Callable[..., Element]:
+def converter() -> Callable[..., Element]:
     try:
         from latex2mathml.converter import convert_to_element
     except ModuleNotFoundError as error:
