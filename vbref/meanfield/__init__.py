@@ -3,6 +3,7 @@
 from vbref.meanfield.engine import Ascent, Bound, BoundFell, Update, ascend, best_of
 from vbref.meanfield.finite import FiniteField, coordinate_ascent
 from vbref.meanfield.gaussian import Gaussian
+from vbref.meanfield.linear_regression import LinearRegression
 from vbref.meanfield.mixture import GaussianMixture, from_sklearn, sklearn_bound
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "FiniteField",
     "Gaussian",
     "GaussianMixture",
+    "LinearRegression",
     "Update",
     "ascend",
     "best_of",
