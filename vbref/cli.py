@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_train(verbs: Any) -> None:
+    from vbref.systems import SYSTEMS
+
     # SUPPRESS: what was not given is not there, and the run's own defaults fill it.
     parser = verbs.add_parser(
         "train",
@@ -78,7 +80,7 @@ def _add_train(verbs: Any) -> None:
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
-    add("model", metavar="MODEL", help="vae")
+    add("model", metavar="MODEL", help=", ".join(SYSTEMS))
     add(
         "--data", metavar="NAME|FILE", help="digits (default), faithful, or an .npz, .npy, idx or idx.gz file"
     )
@@ -118,7 +120,18 @@ def _add_train(verbs: Any) -> None:
     )
     add("--seed", type=_seed, help="(0)")
     add("--dtype", choices=("float32", "float64"), help="(float32)")
+    own = {name: setting for system in SYSTEMS.values() for name, setting in system.settings.items()}
+    for name, setting in own.items():
+        _add_setting(parser, name, setting)
     parser.set_defaults(run=_train)
+
+
+def _add_setting(parser: Any, name: str, setting: Any) -> None:
+    flag, kinds = "--" + name.replace("_", "-"), {int: _count, float: _positive}
+    if setting.choices:
+        parser.add_argument(flag, choices=setting.choices, help=setting.help)
+    else:
+        parser.add_argument(flag, type=kinds[setting.kind], metavar="N", help=setting.help)
 
 
 def _add_evaluate(verbs: Any) -> None:
@@ -169,6 +182,8 @@ def _train(args: argparse.Namespace) -> int:
     found = runs.bounds(task, params)
     runs.write_json(folder / "bounds.json", found)
     _print_bounds(task, found)
+    for warning in runs.warnings(task, params):
+        print(f"warning: {warning}")
     return _finish(task, params, history, found, folder)
 
 

@@ -11,7 +11,6 @@ bounds.json     held-out IWAE-K with standard errors
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vbref
-from vbref import checkpoint, data, evaluate
+from vbref import checkpoint, data
 from vbref.fit import History, Params, Report, fit
+from vbref.systems import SYSTEMS
 
 Config = dict[str, Any]
 Bounds = list[dict[str, float]]
@@ -30,7 +30,7 @@ KS = (1, 5, 50, 500)
 _STEPS = 5000
 _MOST_HELD_OUT = 1000
 # Streams of random numbers. The split and the binary test images are those of every run, whatever its seed.
-_SPLIT, _TRAIN, _TEST, _BOUNDS, _PICTURES = range(5)
+_SPLIT, _TRAIN, _TEST, _BOUNDS, _PICTURES, _START, _WARNINGS = range(7)
 
 DEFAULTS: Config = {
     "data": "digits",
@@ -67,21 +67,6 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def _vae(config: Config, data_dim: int) -> Any:
-    from vbref.models import VAE
-
-    names = ("activation", "likelihood", "prior", "posterior", "objective", "gradient", "dtype")
-    options = {name: config[name] for name in names}
-    options |= {name: config[name] for name in ("scale", "sigma") if config[name] is not None}
-    if config["gradient"] == "sticking-the-landing":
-        options["kl"] = "sampled"
-    return VAE(data_dim, config["latent"], tuple(config["hidden"]), **options)
-
-
-# One entry a system: from a configuration and the width of the data to a model.
-SYSTEMS: dict[str, Callable[[Config, int], Any]] = {"vae": _vae}
-
-
 @dataclass(frozen=True)
 class Task:
     """A configuration with nothing left open, and what it says in arrays: rows to train on, rows held out."""
@@ -103,7 +88,8 @@ def task(system: str, given: Config) -> Task:
     """
     if system not in SYSTEMS:
         raise ValueError(f"no model {system!r}; known: {', '.join(SYSTEMS)}")
-    config: Config = {"vbref": vbref.__version__, "system": system} | DEFAULTS | given
+    config: Config = SYSTEMS[system].completed(DEFAULTS, given)
+    config |= {"vbref": vbref.__version__, "system": system}
     source = data.load(config["data"])
     _complete(config, source.x)
     prepare = data.Prepare(config["maximum"], config["binarise"], config["dtype"])
@@ -113,7 +99,7 @@ def task(system: str, given: Config) -> Task:
     if config["patience"] is not None:
         inner, outer = data.split(len(kept), max(1, len(kept) // 10), _rng(1, _SPLIT))
         validation, kept = data.Rows(source.x, kept[outer]), kept[inner]
-    model = SYSTEMS[system](config, source.x.shape[1])
+    model = SYSTEMS[system].build(config, source.x.shape[1])
     labels = None if source.y is None else source.y[held]
     return Task(config, model, prepare, data.Rows(source.x, kept), validation, test, labels)
 
@@ -158,6 +144,7 @@ def train(
     """Train into `folder`, leaving configuration, checkpoint, parameters and history there."""
     config = task.config
     write_json(folder / "config.json", config)
+    start = None if resume else SYSTEMS[config["system"]].start
     params, history = fit(
         task.model,
         task.train,
@@ -167,6 +154,7 @@ def train(
         k=config["k"],
         rng=_rng(config["seed"], _TRAIN),
         prepare=task.prepare,
+        params=start and start(task, _rng(config["seed"], _START)),
         validation=task.validation,
         patience=config["patience"],
         checkpoint=folder / "checkpoint.npz",
@@ -182,7 +170,8 @@ def train(
 
 def bounds(task: Task, params: Params) -> Bounds:
     """IWAE-K of the held-out rows for each K; the same numbers whenever it is asked."""
-    estimates = evaluate.nested(task.model, params, task.test, _rng(task.config["seed"], _BOUNDS), KS)
+    estimate = SYSTEMS[task.config["system"]].estimate
+    estimates = estimate(task.model, params, task.test, _rng(task.config["seed"], _BOUNDS), KS)
     return [
         {
             "k": k,
@@ -194,21 +183,18 @@ def bounds(task: Task, params: Params) -> Bounds:
     ]
 
 
+def warnings(task: Task, params: Params) -> list[str]:
+    """What seems to have failed, one line each, with what to try."""
+    return SYSTEMS[task.config["system"]].warnings(task, params, _rng(task.config["seed"], _WARNINGS))
+
+
 def pictures(task: Task, params: Params, history: History, found: Bounds, folder: Path) -> None:
-    """Write the five pictures. Raises ImportError where matplotlib is missing."""
+    """Write the system's pictures, the bounds and the history. ImportError where matplotlib is missing."""
     from vbref import plot
 
-    model, test = task.model, task.test
-    codes = model.encode(params, test)[0]
-    noise = model.draw_noise(_rng(task.config["seed"], _PICTURES), 96)[0]
     ks, means, errors = zip(*((row["k"], row["mean"], row["standard_error"]) for row in found), strict=True)
-    figures = {
-        "reconstructions": plot.reconstructions(test[:48], model.decode(params, codes[:48])),
-        "samples": plot.samples(model.sample(params, noise)),
-        "latent": plot.latent_plane(codes, task.test_labels),
-        "bounds": plot.bounds(ks, means, errors),
-        "history": plot.history(history),
-    }
+    figures = SYSTEMS[task.config["system"]].pictures(task, params, _rng(task.config["seed"], _PICTURES))
+    figures |= {"bounds": plot.bounds(ks, means, errors), "history": plot.history(history)}
     for name, figure in figures.items():
         plot.save(figure, folder / f"{name}.png")
 

@@ -1,0 +1,73 @@
+"""What `vbref train` must know of a system: how to build, start, show and doubt it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vbref import evaluate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = NDArray[Any]
+Params = dict[str, Array]
+Config = dict[str, Any]
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An option of one system: `--name` on the command line, `name` in a run's configuration."""
+
+    default: Any
+    help: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> type:
+        """The type of its values: that of the default."""
+        return type(self.default)
+
+
+def _no_warnings(task: Any, params: Params, rng: Rng) -> list[str]:
+    return []
+
+
+@dataclass(frozen=True)
+class System:
+    """One entry of the registry. `task` is a `vbref.runs.Task`; every draw comes from the `rng` given.
+
+    - `build(config, data_dim)`: the model.
+    - `pictures(task, params, rng)`: figures by file name, besides those of bounds and history.
+    - `warnings(task, params, rng)`: one line for each failure seen, with what to try.
+    - `start(task, rng)`: parameters to train from, where `model.init` alone will not do.
+    - `estimate(model, params, x, rng, ks)`: K → `evaluate.Estimate`, the held-out bounds.
+    - `settings`: options of its own. `defaults`: common options that differ. `ignores`: common options that
+      the system does not have, which may not be given.
+    """
+
+    build: Callable[[Config, int], Any]
+    pictures: Callable[[Any, Params, Rng], dict[str, "Figure"]]
+    warnings: Callable[[Any, Params, Rng], list[str]] = _no_warnings
+    start: Callable[[Any, Rng], Params] | None = None
+    estimate: Callable[..., dict[int, Any]] = evaluate.nested
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    defaults: Config = field(default_factory=dict)
+    ignores: tuple[str, ...] = ()
+
+    def completed(self, common: Config, given: Config) -> Config:
+        """The settings given, over the system's own and the common defaults.
+
+        Raises ValueError for a setting that the system does not have; the common default says nothing.
+        """
+        own = {name: setting.default for name, setting in self.settings.items()}
+        config = common | own | self.defaults
+        recorded = ("vbref", "system", "maximum", "fingerprint")
+        for name, value in given.items():
+            refused = name in self.ignores and value != config[name]
+            if refused or (name not in config and name not in recorded):
+                raise ValueError(f"this model has no setting {name!r}")
+        return config | given
