@@ -21,5 +21,6 @@ def with_true_form(claim, change):
 
 
 def survivors(claims, spoil):
-    """The ids of the claims that pass all the same."""
-    return {claim.id for claim in claims if not judge(with_true_form(claim, SPOILED[spoil])).failures}
+    """The ids of the claims that pass all the same, on a few instances each."""
+    spoiled = (replace(with_true_form(claim, SPOILED[spoil]), instances=3) for claim in claims)
+    return {claim.id for claim in spoiled if not judge(claim).failures}

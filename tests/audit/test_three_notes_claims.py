@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import special
 from spoiled_claims import SPOILED, survivors
 
 from vbref.audit import Claim, audit, claims_of_notes, equations, oracles, records, worlds
@@ -99,6 +100,21 @@ def test_what_counts_kl_twice_or_loses_a_logarithm_is_a_looser_bound(id):
     rng = np.random.default_rng(6)
     for w in [worlds.latent(rng) for _ in range(20)]:
         assert claim(id).printed(w) < oracles.elbo_by_gap(w)
+
+
+def test_a_lost_logarithm_costs_exactly_one_where_q_is_sure():
+    one = np.ones(1)
+    w = worlds.World(prior=one, likelihood=one / 4, q=one, dz=one)
+    assert claim("lecture/D27b").printed(w) == claim("lecture/D27b").asides[1].value(w)
+
+
+def test_the_gradient_through_a_step_is_that_of_its_jump():
+    """E(1 − sign z)² = 4 Φ(−m/s), of which −½ is ①, here at m = 0 and s = 1."""
+    w = claim("vlb/I4").conditions[0].outside
+    by_mean, by_scale = claim("vlb/I4").oracles["normal distribution function"](w)
+    step = 1e-5
+    wanted = (-2 * special.ndtr(-step) + 2 * special.ndtr(step)) / (2 * step)
+    assert (by_mean, by_scale) == pytest.approx((wanted, 0.0), abs=1e-9)
 
 
 def test_the_optimum_of_the_objective_without_a_prior_ignores_it():
