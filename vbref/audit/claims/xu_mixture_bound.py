@@ -165,7 +165,7 @@ CLAIMS = [
         },
         note="Terms of xu/41 under the variables that they contain",
         aside=Aside(
-            "with z summed out, by Bayes' rule, it is the ELBO of (x, w) alone:"
+            "by Bayes' rule z may be summed out, which leaves the ELBO of (x, w) alone:"
             " E log p(y|x) − E_q(w) KL[q(x|y) ‖ Σ_k π_k p(x|w, z_k)] − KL[q(w|y) ‖ p(w)]",
             _without_z,
         ),
@@ -183,8 +183,8 @@ CLAIMS = [
         draw=mixture,
         printed=_printed_kl,
         oracles=_ELBO,
-        note="KL integrates over its own x, while z was drawn from p_β(z|x, w) with another: z and the x"
-        " inside are decoupled. That term is no expectation of a KL over q(x|y)",
+        note="KL integrates over an x of its own, while z was drawn from p_β(z|x, w) with another. x and z must"
+        " be drawn together, and then the term is no mean of KLs of q(x|y)",
         corrected=_TOGETHER,
         counterexample=Counterexample(_TWO_POINT_TEXT, _TWO_POINT),
         aside=(
@@ -194,7 +194,7 @@ CLAIMS = [
                 lambda w: oracles.elbo_by_gap(w.flat) - _dependence(w),
             ),
             Aside(
-                "hence, z being drawn from the exact posterior, still a lower bound on log p(y), looser the"
+                "it is still a lower bound on log p(y), as z is drawn from the exact posterior; looser the"
                 " more x tells about z",
                 lambda w: oracles.log_evidence_by_sum(w.flat),
                 relation="<=",

@@ -117,7 +117,7 @@ CLAIMS = [
                 lambda w: _max_over_models(w, _less_jensen_shannon),
             ),
             Aside(
-                "as 2 JS ≤ KL, it is above the ELBO by log 4 or more, and no lower bound on log p(x)",
+                "it is above the ELBO by log 4 or more, as 2 JS ≤ KL, and no lower bound on log p(x)",
                 lambda w: math.log(4.0) + _MAX_ELBO["slope of log E_q[w^α] at 0"](w),
                 relation=">=",
             ),
