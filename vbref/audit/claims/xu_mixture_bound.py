@@ -183,7 +183,7 @@ CLAIMS = [
         draw=mixture,
         printed=_printed_kl,
         oracles=_ELBO,
-        note="KL integrates over an x of its own, while z was drawn from p_β(z|x, w) with another. x and z must"
+        note="KL integrates over an x of its own, while z was drawn from p_β(z|x, w) with another. Both must"
         " be drawn together, and then the term is no mean of KLs of q(x|y)",
         corrected=_TOGETHER,
         counterexample=Counterexample(_TWO_POINT_TEXT, _TWO_POINT),
