@@ -1,8 +1,8 @@
 """Two families of bounds from papers, audited: `vbref audit examples/renyi.py`.
 
-The Rényi bound (Li and Turner, 2016, arXiv:1602.02311) is L_α = log E_q[(p(x,z)/q(z|x))^(1−α)] / (1−α), the χ
-upper bound (Dieng et al., 2017, arXiv:1611.00328) CUBO_n = log E_q[(p(x,z)/q(z|x))^n] / n. Both are taken over
-finite tables, where an expectation is a sum. The claim li2016/misquoted is false on purpose.
+The Rényi bound (Li and Turner, 2016, arXiv:1602.02311): L_α = log E_q[(p(x,z)/q(z|x))^(1−α)] / (1−α).
+The χ upper bound (Dieng et al., 2017, arXiv:1611.00328): CUBO_n = log E_q[(p(x,z)/q(z|x))^n] / n.
+Both are taken over finite tables, where an expectation is a sum. The claim li2016/misquoted is false on purpose.
 """
 
 import math

@@ -93,7 +93,7 @@ def refutation(claim: Claim, form: Function, trials: list[Trial]) -> str:
     t = max(trials, key=lambda t: worst(claim, form, [t]))
     values = {"printed": form(t.instance)}
     values |= {name: truth[-1] if claim.limit else truth for name, truth in t.truths.items()}
-    numbers = ", ".join(f"{name} {plain(value)}" for name, value in values.items())
+    numbers = ", ".join(f"{name} {short(plain(value))}" for name, value in values.items())
     return f"{t.name}{_described(t.instance)}: {numbers}"
 
 
@@ -106,6 +106,13 @@ def _described(instance: Any) -> str:
     )
     numbers = [f"{name} = {value:.6g}" for name, value in scalars.items() if isinstance(value, (int, float))]
     return f" ({', '.join(numbers)})" if numbers else ""
+
+
+def short(value: object) -> str:
+    """Return a value in a few digits."""
+    if isinstance(value, list):
+        return "[" + ", ".join(short(entry) for entry in value) + "]"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def plain(value: Any) -> Any:

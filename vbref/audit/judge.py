@@ -177,7 +177,7 @@ def _true_as_printed(
 
 def _misprint(claim: Claim, trials: list[Trial], failures: list[str], error: float) -> tuple[Verdict, float]:
     if claim.corrected is None:
-        failures.append(f"the printed form is off by {error:.2g}, and no corrected form is recorded")
+        failures.append(f"the printed form is false, off by up to {error:.2g}; no corrected form is recorded")
         assert claim.printed is not None
         failures.append(refutation(claim, claim.printed, trials))
         return "misprint", error

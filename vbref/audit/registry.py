@@ -144,7 +144,7 @@ def _reason(entry: Entry) -> str:
     parts += [f"Constant: {entry.constant.latex}, free of {entry.constant.free_of}"] if entry.constant else []
     parts += [f"Condition: {condition.text}" for condition in entry.conditions]
     parts += [f"As printed: {aside.text}" for aside in entry.asides]
-    return ". ".join(part.rstrip(".") for part in parts if part) + "."
+    return "".join(f"{part.rstrip('.')}. " for part in parts if part).rstrip()
 
 
 def records(judged: Sequence[Record], ids: Iterable[str] | None = None) -> list[Record]:

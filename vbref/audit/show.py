@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vbref.audit.attachments import plain, resolve
+from vbref.audit.attachments import plain, resolve, short
 from vbref.audit.claim import Claim, Entry
 from vbref.audit.judge import generator
 from vbref.audit.registry import Record
-from vbref.audit.table import paint, short
+from vbref.audit.table import paint
 from vbref.audit.trials import trial, true_form
 
 

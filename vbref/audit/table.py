@@ -6,6 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
+from vbref.audit.attachments import short
 from vbref.audit.registry import NOT_YET, Record
 
 _COLUMNS = {
@@ -29,8 +30,8 @@ def summary(records: Sequence[Record], colour: bool = False, width: int | None =
     """Return the whole report: one row a note (a list where that is too wide), one line a misprint."""
     width = width or shutil.get_terminal_size((120, 24)).columns
     parts = [_table(records, colour) if width >= 96 else _list(records, colour)]
-    parts += [part for part in (_misprints(records, colour, width), _failures(records, colour)) if part]
-    return "\n\n".join([*parts, _closing(records)])
+    parts += [_misprints(records, colour, width), _failures(records, colour, width)]
+    return "\n\n".join([*filter(None, parts), textwrap.fill(_closing(records), width)])
 
 
 def _equations_only(records: Sequence[Record]) -> list[Record]:
@@ -56,7 +57,7 @@ def _table(records: Sequence[Record], colour: bool) -> str:
 def _list(records: Sequence[Record], colour: bool) -> str:
     lines = []
     for note, count in _counts(records).items():
-        lines.append(paint(f"{note}: {count.total()} equations", "note", colour))
+        lines.append(paint(f"{note}: {_several(count.total(), 'equation')}", "note", colour))
         lines += [
             "  " + paint(f"{count[verdict]:4} {title}", verdict, colour)
             for verdict, title in _COLUMNS.items()
@@ -85,7 +86,7 @@ def one_line(record: Record) -> str:
     """Return a misprint in one line: its reason, and the counterexample's numbers."""
     shown = record.counterexample
     if not shown:
-        return headline(record)
+        return headline(record) or "no reason is given"
     numbers = f"printed {short(shown['printed'])}, true {short(shown['true'])}"
     return f"{headline(record)} [{shown['instance']}: {numbers}]"
 
@@ -97,16 +98,10 @@ def headline(record: Record) -> str:
     return " ".join(re.split(r"(?<=[a-zA-Z)])\. ", text)[0].rstrip(".").split())
 
 
-def short(value: object) -> str:
-    """Return a value in a few digits."""
-    if isinstance(value, list):
-        return "[" + ", ".join(short(entry) for entry in value) + "]"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _failures(records: Sequence[Record], colour: bool) -> str:
+def _failures(records: Sequence[Record], colour: bool, width: int) -> str:
     lines = [f"{record.id}: {line}" for record in records for line in record.failures]
-    return "\n".join(paint("FAILED ", "FAILED", colour) + line for line in lines)
+    folded = [textwrap.fill(line, width, initial_indent=" " * 7, subsequent_indent="  ") for line in lines]
+    return "\n".join(paint("FAILED ", "FAILED", colour) + line.removeprefix(" " * 7) for line in folded)
 
 
 def _closing(records: Sequence[Record]) -> str:
@@ -114,6 +109,13 @@ def _closing(records: Sequence[Record]) -> str:
     waiting = [record for record in found if record.verdict == NOT_YET]
     failed = sum(bool(record.failures) for record in records)
     steps = len([record for record in records if record.entry is not None])
-    text = f"{len(found) - len(waiting)} of {len(found)} equations judged in {steps} claims; "
-    text += f"{failed} claims failed." if failed else "every computed verdict is the recorded one."
+    judged = f"{len(found) - len(waiting)} of {_several(len(found), 'equation')} judged"
+    text = f"{judged} in {_several(steps, 'claim')}; "
+    text += (
+        f"{_several(failed, 'claim')} failed." if failed else "every computed verdict is the recorded one."
+    )
     return text + (f" {len(waiting)} not yet judged." if waiting else "")
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

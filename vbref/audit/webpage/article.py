@@ -3,11 +3,10 @@
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from vbref.audit.attachments import resolve
+from vbref.audit.attachments import resolve, short
 from vbref.audit.claim import Claim, Code
 from vbref.audit.registry import Record, equations
 from vbref.audit.show import source
-from vbref.audit.table import short
 from vbref.audit.webpage.markup import anchor, badge, element, escape, formula, lines, prose
 
 Part = Callable[[Record, Claim, Collection[str]], str]
