@@ -1,5 +1,6 @@
 """Mean field: coordinate ascent, each factor of q set to q̂_j ∝ exp E_{−j} log p(x, z) (meanfield/D30)."""
 
+from vbref.meanfield.binary_field import BinaryField
 from vbref.meanfield.engine import Ascent, Bound, BoundFell, Update, ascend, best_of
 from vbref.meanfield.finite import FiniteField, coordinate_ascent
 from vbref.meanfield.gaussian import Gaussian
@@ -8,6 +9,7 @@ from vbref.meanfield.mixture import GaussianMixture, from_sklearn, sklearn_bound
 
 __all__ = [
     "Ascent",
+    "BinaryField",
     "Bound",
     "BoundFell",
     "FiniteField",
