@@ -21,6 +21,11 @@ def jax() -> ModuleType | None:
     return module
 
 
+def sklearn_mixture() -> ModuleType | None:
+    """Return scikit-learn's `mixture` module, or None where it is absent."""
+    return _load("sklearn.mixture")
+
+
 def _load(name: str) -> ModuleType | None:
     try:
         return importlib.import_module(name)

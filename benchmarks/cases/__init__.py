@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from benchmarks.cases import iwae, kl, vae
+from benchmarks.cases import iwae, kl, mixture, vae
 from benchmarks.timing import Case
 
 CASES: dict[str, Callable[[int], Case]] = {
@@ -12,4 +12,6 @@ CASES: dict[str, Callable[[int], Case]] = {
     "iwae_5000": iwae.evaluation,
     "kl_multivariate_normal": kl.multivariate_normal,
     "kl_kumaraswamy_beta": kl.kumaraswamy_beta,
+    "mixture_2d": mixture.two_dimensions,
+    "mixture_16d": mixture.sixteen_dimensions,
 }

@@ -127,6 +127,18 @@ class GaussianMixture:
         self._fitted = state
         return self
 
+    def started(
+        self,
+        x: ArrayLike,
+        *,
+        rng: np.random.Generator | int | None = None,
+        resp: ArrayLike | None = None,
+        means: ArrayLike | None = None,
+    ) -> State:
+        """Where `fit` would start, before its first sweep: for sweeps by hand, by `engine.ascend`."""
+        data, prior, start, generator = self._prepared(x, rng, 1, resp, means)
+        return State(data, prior, start(generator.spawn(1)[0]))
+
     def _prepared(
         self, x: ArrayLike, rng: Any, n_init: int, resp: ArrayLike | None, means: ArrayLike | None
     ) -> tuple[NDArray[Any], Prior, Start, np.random.Generator]:

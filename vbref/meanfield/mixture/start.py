@@ -51,8 +51,10 @@ def nearest_mean(x: NDArray[Any], center: Array, means: Array, scale: Array, den
     An E-step with components so narrow that a row's responsibilities are 0 and 1; rows between equal means
     are shared between them.
     """
-    root: Array = np.broadcast_to(_NARROW / scale, means.shape).astype(np.float64)
+    width = np.tile(scale / _NARROW, (len(means), 1))
     if dense:
-        root = root[:, :, None] * np.eye(means.shape[1])
-    inverse = np.linalg.inv(root) if dense else 1 / root
-    return gather(x, center, Frame(means, root, inverse, np.zeros(len(means))))
+        eye = np.eye(means.shape[1])
+        return gather(
+            x, center, Frame(means, eye / width[:, None], eye * width[:, None], np.zeros(len(means)))
+        )
+    return gather(x, center, Frame(means, 1 / width, width, np.zeros(len(means))))

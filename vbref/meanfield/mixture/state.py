@@ -39,6 +39,10 @@ class State:
         self.update_weights()
         self.update_components()
 
+    def copy(self) -> "State":
+        """Another state at the same place; no array is ever changed, so none is copied."""
+        return State(self.x, self.prior, self.statistics)
+
     @property
     def bound(self) -> float:
         """The bound in nats, as `best_of` compares it."""

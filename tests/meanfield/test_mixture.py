@@ -1,0 +1,207 @@
+"""The mixture's door, its ascent on data of every kind, its restarts, its stochastic steps."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import vbref
+from vbref.meanfield import GaussianMixture
+
+KINDS = ("full", "tied", "diag", "spherical")
+
+
+@st.composite
+def data(draw):
+    """Rows that may repeat, lie in a plane, be one, be fewer than columns, far off, or of any scale."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n, d = draw(st.sampled_from([1, 2, 3, 10, 60])), draw(st.sampled_from([1, 2, 3, 6]))
+    x = rng.standard_normal((n, d)) + 4 * rng.integers(0, 3, (n, 1))
+    if draw(st.booleans()):
+        x = x[rng.integers(0, n, n) // 2]
+    if draw(st.booleans()):
+        x[:, 0] = x[0, 0]
+    x *= 10.0 ** draw(st.sampled_from([-8, 0, 0, 8]))
+    x += 10.0 ** draw(st.sampled_from([-300, 0, 6, 10])) * x.std()
+    return x.astype(draw(st.sampled_from([np.float32, np.float64])))
+
+
+@st.composite
+def priors(draw):
+    """Hyperparameters that do not depend on the scale of the rows."""
+    options = {
+        "concentration": 10.0 ** draw(st.integers(-6, 3)),
+        "mean_precision": 10.0 ** draw(st.integers(-4, 3)),
+        "covariance": draw(st.sampled_from(KINDS)),
+        "process": draw(st.booleans()),
+        "truncation": draw(st.sampled_from(["model", "posterior"])),
+    }
+    return draw(st.sampled_from([1, 2, 5])), options
+
+
+@settings(max_examples=120)
+@given(data(), priors(), st.integers(0, 100))
+def test_the_bound_never_falls(x, prior, seed):
+    k, options = prior
+    model = GaussianMixture(k, **options).fit(x, rng=seed, max_iter=40, tol=0.0)  # or BoundFell
+    bounds = np.array([update.bound for update in model.history])
+    assert (np.diff(bounds) > -1e-9 * np.abs(bounds[1:]).max()).all()
+    assert sum(model.elbo_terms.values()) == pytest.approx(model.elbo, rel=1e-7, abs=1e-7)
+    assert np.isfinite(model.log_predictive(x)).all()
+    np.testing.assert_allclose(model.predict_proba(x).sum(axis=1), 1, rtol=1e-5)
+    assert (model.weights.sum() <= 1 + 1e-12) and (model.weights >= 0).all()
+
+
+def test_a_wrong_update_is_caught(monkeypatch):
+    """The tests of monotonicity can fail: an M-step that forgets the prior's C_0."""
+    from vbref.meanfield.engine import BoundFell
+    from vbref.meanfield.mixture.components import Wishart
+
+    right = Wishart.law
+    monkeypatch.setattr(
+        Wishart, "law", lambda self, n, squares: right(self, n, squares - 0.5 * self.inverse_scale)
+    )
+    with pytest.raises(BoundFell, match="components"):
+        GaussianMixture(2).fit(vbref.load_faithful(), rng=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_units_and_offsets_do_not_matter(kind):
+    """x → a x + b with default priors moves the bound by −N D log a, and nothing else."""
+    x = vbref.load_faithful()
+    scale = 1e8 if kind == "spherical" else np.array([1e8, 1e-5])
+    plain = GaussianMixture(3, covariance=kind).fit(x, rng=0, max_iter=30, tol=0.0)
+    moved = GaussianMixture(3, covariance=kind).fit(x * scale + 1e6 * scale, rng=0, max_iter=30, tol=0.0)
+    shift = len(x) * np.log(scale * np.ones(2)).sum()
+    assert moved.elbo + shift == pytest.approx(plain.elbo, rel=1e-7)
+    np.testing.assert_allclose(moved.weights, plain.weights, rtol=1e-5)
+    np.testing.assert_allclose(moved.means / scale - 1e6, plain.means, rtol=1e-5)
+
+
+def test_old_faithful_has_two_components():
+    model = GaussianMixture(6, concentration=1e-3).fit(vbref.load_faithful(), rng=0, n_init=3)
+    np.testing.assert_allclose(np.sort(model.weights)[-2:], [0.356, 0.644], atol=0.005)
+    assert model.ascent.converged
+    assert [update.factor for update in model.history[:4]] == [
+        "assignments",
+        "weights",
+        "components",
+        "assignments",
+    ]
+
+
+def test_restarts_keep_the_best_and_are_reproducible():
+    x = np.random.default_rng(0).standard_normal((60, 2)) + 6 * np.random.default_rng(1).integers(
+        0, 4, (60, 1)
+    )
+    fits = [GaussianMixture(4).fit(x, rng=5, n_init=n).elbo for n in (1, 4, 8)]
+    assert fits[0] <= fits[1] <= fits[2]
+    assert GaussianMixture(4).fit(x, rng=np.random.default_rng(5), n_init=4).elbo == fits[1]
+
+
+def test_float32_rows_are_summed_in_float64():
+    x = vbref.load_faithful().astype(np.float32)
+    narrow, wide = (GaussianMixture(2).fit(rows, rng=0) for rows in (x, x.astype(np.float64)))
+    assert narrow.elbo == wide.elbo
+    assert narrow.predict_proba(x).dtype == narrow.log_predictive(x).dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stochastic_with_all_rows_and_step_one_is_coordinate_ascent(kind):
+    x, start = vbref.load_faithful(), np.array([[2.0, 55.0], [4.0, 80.0], [3.0, 70.0]])
+    one = GaussianMixture(3, covariance=kind).fit(x, means=start, max_iter=7, tol=0.0)
+    other = GaussianMixture(3, covariance=kind)
+    other.fit_stochastic(x, batch_size=len(x), epochs=7, step=lambda t: 1.0, means=start, rng=0)
+    for name, value in one.posterior.items():
+        np.testing.assert_array_equal(value, other.posterior[name], err_msg=name)
+    assert [u.bound for u in other.history] == [u.bound for u in one.history if u.factor == "assignments"]
+
+
+def test_stochastic_step_is_a_step_in_natural_parameters():
+    """η ← (1 − ρ) η + ρ η̂ with η = (α, β, β m, ν, C + β m mᵀ), from two posteriors and a third between them."""
+    x, start = vbref.load_faithful(), np.array([[2.0, 55.0], [4.0, 80.0]])
+
+    def natural(step, epochs):
+        model = GaussianMixture(2, mean=np.array([3.0, 60.0]), inverse_scale=np.eye(2))
+        p = model.fit_stochastic(x, batch_size=len(x), epochs=epochs, step=step, means=start, rng=0).posterior
+        beta, mean = p["mean_precision"][:, None], p["mean"]
+        outer = beta[:, :, None] * mean[:, :, None] * mean[:, None, :]
+        return np.concatenate(
+            [
+                p["weights"][0],
+                beta[:, 0],
+                (beta * mean).ravel(),
+                p["df"],
+                (p["inverse_scale"] + outer).ravel(),
+            ]
+        )
+
+    first, second = natural(lambda t: 1.0, 1), natural(lambda t: 1.0, 2)
+    half = natural(lambda t: 1.0 if t == 1 else 0.25, 2)
+    np.testing.assert_allclose(half, 0.75 * first + 0.25 * second, rtol=1e-12)
+
+
+def test_stochastic_comes_close():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((4000, 2)) + 5 * rng.integers(0, 3, (4000, 1))
+    best = GaussianMixture(3).fit(x, rng=0, n_init=3)
+    found = GaussianMixture(3).fit_stochastic(x, batch_size=100, epochs=10, means=best.means + 0.5, rng=0)
+    assert best.elbo - 0.002 * abs(best.elbo) < found.elbo < best.elbo
+    late = [update.bound for update in found.history][-200:]
+    assert abs(np.mean(late) - found.elbo) < 5 * np.std(late) / np.sqrt(200) + 0.001 * abs(found.elbo)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"n_components": 0}, "n_components"),
+        ({"n_components": 2.0}, "n_components"),
+        ({"concentration": 0.0}, "concentration"),
+        ({"concentration": np.nan}, "concentration"),
+        ({"mean_precision": -1.0}, "mean_precision"),
+        ({"covariance": "round"}, "covariance"),
+        ({"truncation": "none"}, "truncation"),
+        ({"df": 1.0}, "df must be > 1"),
+        ({"mean": np.zeros(3)}, "mean"),
+        ({"inverse_scale": -np.eye(2)}, "inverse_scale must be positive definite"),
+        ({"inverse_scale": np.array([[1.0, 0.5], [0.0, 1.0]])}, "inverse_scale must be symmetric"),
+        ({"inverse_scale": np.ones(2), "covariance": "spherical"}, "inverse_scale must be a number"),
+        ({"inverse_scale": np.array([1.0, 0.0]), "covariance": "diag"}, "inverse_scale"),
+    ],
+)
+def test_hyperparameters_out_of_range(options, name):
+    with pytest.raises(ValueError, match=name):
+        GaussianMixture(**({"n_components": 2} | options)).fit(vbref.load_faithful(), rng=0)
+
+
+@pytest.mark.parametrize(
+    ("x", "options", "name"),
+    [
+        (np.zeros((0, 2)), {"rng": 0}, "x must have at least one row"),
+        (np.zeros(3), {"rng": 0}, "x must have shape"),
+        (np.zeros((3, 2), int), {"rng": 0}, "x must be float32 or float64"),
+        (np.array([[0.0, np.nan]]), {"rng": 0}, "x must be finite"),
+        (np.zeros((3, 2)), {}, "rng, resp, means"),
+        (np.zeros((3, 2)), {"resp": np.full((3, 2), 0.4)}, "resp must sum to one"),
+        (np.zeros((3, 2)), {"resp": np.full((2, 2), 0.5)}, "resp must have shape"),
+        (np.zeros((3, 2)), {"means": np.zeros((3, 2))}, "means must have shape"),
+        (np.zeros((3, 2)), {"rng": 0, "n_init": 0}, "n_init"),
+        (np.zeros((3, 2)), {"rng": 0, "tol": -1.0}, "tol"),
+    ],
+)
+def test_rows_and_starts_out_of_range(x, options, name):
+    with pytest.raises(ValueError, match=name):
+        GaussianMixture(2).fit(x, **options)
+
+
+def test_other_doors():
+    model = GaussianMixture(2)
+    with pytest.raises(ValueError, match="fitted first"):
+        _ = model.elbo
+    model.fit(vbref.load_faithful(), rng=0)
+    with pytest.raises(ValueError, match="x must have shape"):
+        model.predict_proba(np.zeros((3, 5)))
+    with pytest.raises(ValueError, match="step must be in"):
+        model.fit_stochastic(vbref.load_faithful(), batch_size=50, epochs=1, rng=0, step=lambda t: 0.0)
+    with pytest.raises(ValueError, match="batch_size"):
+        model.fit_stochastic(vbref.load_faithful(), batch_size=0, epochs=1, rng=0)
