@@ -267,3 +267,17 @@ def test_training_on_uint8_images_touches_less_than_twice_their_memory(tmp_path)
     arguments = [sys.executable, "-c", PEAK, path, tmp_path / "warm", tmp_path / "run"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert x.nbytes < int(done.stdout) < 2 * x.nbytes
+
+
+def test_held_out_rows_keep_their_labels(tmp_path):
+    y = np.arange(40)
+    np.savez(tmp_path / "numbered.npz", x=np.repeat(y[:, None] / 64, 3, axis=1), y=y)
+    given = {
+        "data": str(tmp_path / "numbered.npz"),
+        "likelihood": "gaussian",
+        "test_size": 7,
+        "dtype": "float64",
+    }
+    task = runs.task("vae", given)
+    np.testing.assert_array_equal(task.test[:, 0] * 64, task.test_labels)
+    assert sorted([*task.train.index, *task.test_labels]) == list(y)

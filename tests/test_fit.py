@@ -1,3 +1,4 @@
+import functools
 import itertools
 import json
 import os
@@ -122,10 +123,11 @@ def test_ctrl_c_leaves_a_checkpoint_that_resumes(tmp_path, at):
     assert same_bits(resumed, train()[0])
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, step):
     path = tmp_path / "a.npz"
     checkpoint.save(path, {"a": np.arange(3)}, {"n": 1})
-    monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(os, step, lambda *arguments: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         checkpoint.save(path, {"a": np.arange(4)}, {"n": 2})
     arrays, record = checkpoint.load(path)
@@ -147,6 +149,8 @@ def test_another_runs_checkpoint_is_refused(tmp_path):
     train(checkpoint=path)
     with pytest.raises(ValueError, match="batch_size = 16, this one has 8"):
         train(batch_size=8, checkpoint=path, resume=True)
+    with pytest.raises(ValueError, match="schedule = None, this one has"):
+        train(schedule=lambda epoch: 0.5, checkpoint=path, resume=True)
     with pytest.raises(ValueError, match="PCG64"):
         train(rng=np.random.Generator(np.random.MT19937(0)), checkpoint=path, resume=True)
     np.savez(path, a=np.arange(3))
@@ -187,6 +191,7 @@ def test_each_step_of_sgd_follows_the_scaled_gradient(scale, factor):
     assert [len(x) for _, x in seen] == [16, 16, 16, 2]
     rows = np.concatenate([x for _, x in seen])
     np.testing.assert_array_equal(sorted(map(tuple, rows)), sorted(map(tuple, X)))
+    assert not np.array_equal(rows, X)  # in a random order
     seen.append((end, None))
     for (before, x), (after, _) in itertools.pairwise(seen):
         grads = model.objective_and_grad(before, x)[1]
@@ -284,6 +289,8 @@ def test_a_checkpoint_names_functions_as_another_process_would(tmp_path):
     assert checkpoint.load(path)[1]["settings"]["prepare"] == "binary"
     with pytest.raises(ValueError, match="prepare = binary, this one has None"):
         train(checkpoint=path, resume=True)
+    train(checkpoint=path, prepare=functools.partial(binary), epochs=1)
+    assert "0x" not in checkpoint.load(path)[1]["settings"]["prepare"]
 
 
 def test_schedule_scales_the_step():
@@ -312,6 +319,13 @@ def test_a_bar_is_shown_on_a_terminal_only(capsys, monkeypatch):
         ({"patience": 3}, "patience must come with validation"),
         ({"resume": True}, "resume must come with the checkpoint"),
         ({"learning_rate": -1.0}, "learning_rate"),
+        ({"validation": X[:0]}, "validation must have at least one row"),
+        ({"rng": 3}, "rng must be a numpy.random.Generator, was 3"),
+        ({"params": {}}, "params must name"),
+        (
+            {"model": vae(inference="per-point", rows=50), "validation": X},
+            "validation must be None for per-point",
+        ),
     ],
 )
 def test_bad_options_are_named(options, message):

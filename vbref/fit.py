@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -86,11 +87,15 @@ def fit(
     each row of the history, a dict of arrays with one entry an epoch: a bound per row in nats for each
     player ("train" for a model with one objective), "validation", and "seconds".
 
-    Raises ValueError for sizes below 1, unknown words, options that do not go together, and a checkpoint
-    of another run; FloatingPointError where the objective is not finite.
+    Raises ValueError for sizes below 1, no validation rows, unknown words, options that do not go together,
+    and a checkpoint of another run; FloatingPointError where the objective is not finite.
     """
     _check_sizes(epochs=epochs, batch_size=batch_size, k=k, rows=len(x), checkpoint_every=checkpoint_every)
     _check_options(scale, validation, patience, checkpoint, resume)
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"rng must be a numpy.random.Generator, was {rng!r}")
+    if validation is not None and _per_point(model):
+        raise ValueError("validation must be None for per-point inference: new rows have no posterior")
     optimizer = _adam(learning_rate) if optimizer is None else optimizer
     run = _Run(model, x, validation, rng, batch_size, k, scale, optimizer, schedule, prepare)
     state = run.resumed(checkpoint) if resume and checkpoint is not None else run.started(params)
@@ -147,11 +152,13 @@ class _Run:
             "scale": self.scale,
             "optimizer": _name(self.optimizer),
             "prepare": _name(self.prepare),
+            "schedule": _name(self.schedule),
         }
 
     def started(self, params: Mapping[str, NDArray[Any]] | None) -> _State:
         """Parameters given or drawn, and fresh optimiser slots for each player."""
-        own = {name: value.copy() for name, value in (params or self.model.init(self.rng)).items()}
+        start = self.model.init(self.rng) if params is None else params
+        own = {name: value.copy() for name, value in start.items()}
         slots = {player.name: self.optimizer.init(player.own(own)) for player in players_of(self.model)}
         return _State(own, slots, dict(self.rng.bit_generator.state))
 
@@ -258,7 +265,7 @@ def _per_point(model: Any) -> bool:
 
 def _name(setting: Any) -> str:
     """A function's name or an object's repr: what is the same in the process that resumes."""
-    return getattr(setting, "__qualname__", None) or repr(setting)
+    return getattr(setting, "__qualname__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(setting))
 
 
 def _check_finite(name: str, value: float, epoch: int) -> None:
@@ -295,6 +302,8 @@ def _check_sizes(**sizes: int) -> None:
 def _check_options(scale: str, validation: Any, patience: Any, checkpoint: Any, resume: bool) -> None:
     if scale not in ("mean", "total"):
         raise ValueError(f"scale must be 'mean' or 'total', was {scale!r}")
+    if validation is not None and len(validation) == 0:
+        raise ValueError("validation must have at least one row, has none")
     if patience is not None:
         _check_sizes(patience=patience)
         if validation is None:
