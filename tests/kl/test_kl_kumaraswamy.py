@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vbref import kl
+from vbref.nn import check_gradient
 
 SHAPE = st.floats(0.01, 100)
 # (a, b) over the square in which accuracy is promised, against four betas.
@@ -175,3 +176,11 @@ def test_bad_input(name):
             function(**{**good, name: np.nan})
     with pytest.raises(ValueError, match="terms must be >= 1"):
         kl.kumaraswamy_beta_series(**good, terms=0)
+
+
+@pytest.mark.parametrize("terms", [1, 3, 25])
+def test_the_gradient_of_the_series_by_central_differences(terms):
+    rng = np.random.default_rng(3)
+    point = {name: np.exp(rng.uniform(-1.5, 1.5, 6)) for name in ("a_q", "b_q", "a_p", "b_p")}
+    grad = dict(zip(point, kl.kumaraswamy_beta_series_grad(*point.values(), terms=terms), strict=True))
+    check_gradient(lambda p: kl.kumaraswamy_beta_series(*p.values(), terms=terms).sum(), grad, point)

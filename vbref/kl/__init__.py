@@ -8,7 +8,12 @@ broadcast shape.
 from vbref.kl.beta import beta, beta_grad, dirichlet, dirichlet_grad
 from vbref.kl.discrete import bernoulli, bernoulli_grad, categorical, categorical_grad
 from vbref.kl.gamma import gamma, gamma_grad
-from vbref.kl.kumaraswamy import kumaraswamy_beta, kumaraswamy_beta_grad, kumaraswamy_beta_series
+from vbref.kl.kumaraswamy import (
+    kumaraswamy_beta,
+    kumaraswamy_beta_grad,
+    kumaraswamy_beta_series,
+    kumaraswamy_beta_series_grad,
+)
 from vbref.kl.multivariate_normal import multivariate_normal, multivariate_normal_grad
 from vbref.kl.normal import (
     diag_normal,
@@ -36,6 +41,7 @@ __all__ = [
     "kumaraswamy_beta",
     "kumaraswamy_beta_grad",
     "kumaraswamy_beta_series",
+    "kumaraswamy_beta_series_grad",
     "multivariate_normal",
     "multivariate_normal_grad",
     "normal",

@@ -138,6 +138,27 @@ def kumaraswamy_beta_kl_series(a_q, b_q, a_p, b_p, terms):
     return kl + log_beta(a_p, b_p) + (b_p - one) * total
 
 
+@scalar
+def kumaraswamy_beta_kl_series_grad(a_q, b_q, a_p, b_p, terms):
+    """By a, b, α, β, with S_m = E v^m/m = (b/m) B(1 + m/a, b) and c = 1 + m/a:
+
+    ∂S_m/∂a = −S_m (m/a²)(ψ(c) − ψ(c + b)),  ∂S_m/∂b = S_m (ψ(b + 1) − ψ(c + b)),  ∂KL/∂β has Σ_m S_m.
+    """
+    number = type(a_q)
+    one, total, by_a, by_b = number(1), number(0), number(0), number(0)
+    psi_b = digamma(b_q + one)
+    for m in range(1, terms + 1):
+        c = one + number(m) / a_q
+        term, far = b_q / number(m) * math.exp(log_beta(c, b_q)), digamma(c + b_q)
+        total += term
+        by_a -= term * (c - one) / a_q * (digamma(c) - far)
+        by_b += term * (psi_b - far)
+    h, psi = harmonic(b_q), digamma(a_p + b_p)
+    d_a = (one - a_p / a_q * h) / a_q + (b_p - one) * by_a
+    d_b = (one - one / b_q) / b_q - (a_q - a_p) / a_q * trigamma(b_q + one) + (b_p - one) * by_b
+    return d_a, d_b, h / a_q + digamma(a_p) - psi, total + digamma(b_p) - psi
+
+
 @loop
 def _kl_loop(a_q, b_q, a_p, b_p, out):
     for i in range(out.shape[0]):
@@ -154,6 +175,14 @@ def _grad_loop(a_q, b_q, a_p, b_p, out):
 def _series_loop(a_q, b_q, a_p, b_p, terms, out):
     for i in range(out.shape[0]):
         out[i] = kumaraswamy_beta_kl_series(a_q[i], b_q[i], a_p[i], b_p[i], terms)
+
+
+@loop
+def _series_grad_loop(a_q, b_q, a_p, b_p, terms, out):
+    for i in range(out.shape[1]):
+        out[0, i], out[1, i], out[2, i], out[3, i] = kumaraswamy_beta_kl_series_grad(
+            a_q[i], b_q[i], a_p[i], b_p[i], terms
+        )
 
 
 def kumaraswamy_beta(a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike) -> Any:
@@ -191,13 +220,20 @@ def kumaraswamy_beta_series(
 
     Arguments and errors as in `kumaraswamy_beta`; ValueError for terms < 1 too.
     """
+    return elementwise(_with_terms(_series_loop, terms), **_checked(a_q, b_q, a_p, b_p))
+
+
+def kumaraswamy_beta_series_grad(
+    a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike, terms: int = 10
+) -> tuple[Any, ...]:
+    """Derivatives of `kumaraswamy_beta_series` by a_q, b_q, a_p, b_p, each in the broadcast shape."""
+    return elementwise_grad(_with_terms(_series_grad_loop, terms), **_checked(a_q, b_q, a_p, b_p))
+
+
+def _with_terms(loop: Any, terms: int) -> Any:
     if terms < 1:
         raise ValueError(f"terms must be >= 1, was {terms}")
-    return elementwise(_with_terms(terms), **_checked(a_q, b_q, a_p, b_p))
-
-
-def _with_terms(terms: int) -> Any:
-    return lambda a_q, b_q, a_p, b_p, out: _series_loop(a_q, b_q, a_p, b_p, terms, out)
+    return lambda a_q, b_q, a_p, b_p, out: loop(a_q, b_q, a_p, b_p, terms, out)
 
 
 def _checked(a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike) -> dict[str, FloatArray]:

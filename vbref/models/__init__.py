@@ -2,6 +2,7 @@
 
 from vbref.models.autoencoder import autoencoder_constant, autoencoder_loss
 from vbref.models.linear_gaussian import LinearGaussian
+from vbref.models.stick_breaking import StickBreakingVAE
 from vbref.models.vae import VAE
 
-__all__ = ["VAE", "LinearGaussian", "autoencoder_constant", "autoencoder_loss"]
+__all__ = ["VAE", "LinearGaussian", "StickBreakingVAE", "autoencoder_constant", "autoencoder_loss"]

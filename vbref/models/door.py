@@ -1,5 +1,6 @@
 """Checks that every model makes at its public door, so that what is behind it can trust its arrays."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -94,6 +95,14 @@ def sampling(
         return checked, noise, None
     check.shape("observation_noise", rest[0], (*noise.shape[:-1], data_dim))
     return checked, noise, rest[0]
+
+
+def total(rows: Array) -> float:
+    """Sum over the batch, accumulated in float64; ValueError where that is not finite."""
+    value = float(rows.sum(dtype=np.float64))
+    if not math.isfinite(value):
+        raise ValueError(f"params must give a finite objective, gave {value}")
+    return value
 
 
 @contextmanager

@@ -140,3 +140,15 @@ class Gaussian:
         if self.scale == "head":
             return out[..., self.data_dim :]
         return params.get("likelihood.log_var", np.asarray(2 * math.log(self.sigma), out.dtype))
+
+
+def make_likelihood(
+    word: str, data_dim: int, scale: str = "fixed", sigma: float = 1.0
+) -> Bernoulli | Gaussian:
+    """The likelihood of a model's options; ValueError for another word, and for σ where there is none."""
+    door.choice("likelihood", word, ("bernoulli", "gaussian"))
+    if word == "gaussian":
+        return Gaussian(data_dim, scale, sigma)
+    if (scale, sigma) != ("fixed", 1.0):
+        raise ValueError("scale and sigma must be left alone for likelihood='bernoulli', which has no σ")
+    return Bernoulli(data_dim)

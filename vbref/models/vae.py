@@ -21,7 +21,6 @@ gradient of the objective's expectation; neither is the derivative of its sample
 """
 
 import copy
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,13 +31,12 @@ from vbref import bounds
 from vbref.models import door
 from vbref.models.door import Array, Params, Shapes
 from vbref.models.inference import Amortised, PerPoint
-from vbref.models.likelihood import Bernoulli, Gaussian
+from vbref.models.likelihood import make_likelihood
 from vbref.models.posterior import DiagonalPosterior, FullPosterior
 from vbref.models.prior import DiagonalPrior
 from vbref.nn.mlp import MLP
 
 _CHOICES = {
-    "likelihood": ("bernoulli", "gaussian"),
     "prior": ("standard", "learned"),
     "objective": ("elbo", "iwae"),
     "posterior": ("diagonal", "full"),
@@ -103,8 +101,8 @@ class VAE:
         self.data_dim, self.latent_dim, self.dtype = data_dim, latent_dim, dtype
         self.bound, self.gradient = objective, gradient
         self.analytic_kl = objective == "elbo" and kl == "analytic"
-        bernoulli, diagonal = likelihood == "bernoulli", posterior == "diagonal"
-        self.likelihood = Bernoulli(data_dim) if bernoulli else Gaussian(data_dim, scale, sigma)
+        self.likelihood = make_likelihood(likelihood, data_dim, scale, sigma)
+        diagonal = posterior == "diagonal"
         self.posterior = DiagonalPosterior(latent_dim) if diagonal else FullPosterior(latent_dim)
         self.prior = DiagonalPrior(latent_dim, learned=prior == "learned")
         encoder = MLP((data_dim, *hidden, self.posterior.width), activation, prefix="encoder")
@@ -209,8 +207,8 @@ class VAE:
         if self.analytic_kl:
             mean, var, entropy, _ = self.posterior.moments(run.h)
             kl = -entropy - self.prior.expected_log_prob(run.params, mean, var)[0]
-            return _total(bounds.elbo_split_one(run.log_lik, kl))
-        return _total((bounds.elbo if self.bound == "elbo" else bounds.iwae)(self._log_w(run)[0]))
+            return door.total(bounds.elbo_split_one(run.log_lik, kl))
+        return door.total((bounds.elbo if self.bound == "elbo" else bounds.iwae)(self._log_w(run)[0]))
 
     def _grads_split_one(self, run: _Run) -> Params:
         """Each sample's log p(x | z) has cotangent 1/K, and E_q[log p(z)] and H(q) have 1 a row."""
@@ -249,14 +247,6 @@ class VAE:
         return self.posterior.sample_backward(path, np.zeros_like(c), saved)
 
 
-def _total(rows: Array) -> float:
-    """Sum over the batch, accumulated in float64."""
-    total = float(rows.sum(dtype=np.float64))
-    if not math.isfinite(total):
-        raise ValueError(f"params must give a finite objective, gave {total}")
-    return total
-
-
 def _check_options(options: Mapping[str, Any]) -> None:
     for name, allowed in _CHOICES.items():
         door.choice(name, options[name], allowed)
@@ -265,8 +255,6 @@ def _check_options(options: Mapping[str, Any]) -> None:
         raise ValueError("rows must be given for inference='per-point', and only then")
     if options["rows"] is not None:
         door.size(rows=options["rows"])
-    if options["likelihood"] == "bernoulli" and (options["scale"], options["sigma"]) != ("fixed", 1.0):
-        raise ValueError("scale and sigma must be left alone for likelihood='bernoulli', which has no σ")
     _check_gradient(options)
 
 
