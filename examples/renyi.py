@@ -2,7 +2,7 @@
 
 The Rényi bound (Li and Turner, 2016, arXiv:1602.02311): L_α = log E_q[(p(x,z)/q(z|x))^(1−α)] / (1−α).
 The χ upper bound (Dieng et al., 2017, arXiv:1611.00328): CUBO_n = log E_q[(p(x,z)/q(z|x))^n] / n.
-Both are taken over finite tables, where an expectation is a sum. The claim li2016/misquoted is false on purpose.
+Both are over finite tables, where an expectation is a sum. The claim li2016/misquoted is false on purpose.
 """
 
 import math

@@ -101,7 +101,7 @@ def _audited(names: Sequence[str]) -> list[Record]:
     judged = audit([*wanted, *own], _progress(len(wanted) + len(own)))
     broken = [record for record in judged[len(wanted) :] if record.raised]
     if broken:
-        raise ValueError("\n".join(f"{record.raised} (claim {record.id})" for record in broken))
+        raise ValueError(f"{broken[0].raised} (claim {broken[0].id})")
     steps = [id for id in selected if id not in equations()]
     places = [id for id in selected if id in equations()]
     return [
@@ -139,8 +139,7 @@ def _refuse(error: Exception) -> int:
     text = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
     if isinstance(error, OSError) and error.filename:
         text = f"{error.filename}: {error.strerror}"
-    for line in text.splitlines():
-        print(f"vbref: {line}", file=sys.stderr)
+    print(f"vbref: {' '.join(text.split())}", file=sys.stderr)
     return 2
 
 

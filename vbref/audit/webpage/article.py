@@ -51,7 +51,7 @@ def _body(record: Record, known: Collection[str]) -> str:
 def _paragraph(text: str, known: Collection[str]) -> str:
     text = text.strip()
     ended = text if text.endswith((".", "?", "!", ":")) else f"{text}."
-    return element("p", prose(ended[:1].upper() + ended[1:], known)) if text else ""
+    return element("p", prose(ended, known)) if text else ""
 
 
 def _reasons(_record: Record, claim: Claim, known: Collection[str]) -> str:
@@ -130,7 +130,7 @@ def _computed(record: Record, claim: Claim, known: Collection[str]) -> str:
         claim.domain if usual else f"{claim.domain}; agreement to {claim.tolerance:.0e} of max(1, |truth|)"
     )
     table = f'<div class="scroll"><table class="oracles">{head}{lines(rows)}</table></div>'
-    return _labelled("What was computed", f"{_paragraph(domain, known)}\n{table}")
+    return _labelled("What was computed", f"{_paragraph(f'Instances: {instances}', known)}\n{table}")
 
 
 def _times(record: Record, oracle: str) -> str:
