@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_train(verbs: Any) -> None:
+    from vbref import mixture_run
     from vbref.systems import SYSTEMS
 
     # SUPPRESS: what was not given is not there, and the run's own defaults fill it.
@@ -80,7 +81,7 @@ def _add_train(verbs: Any) -> None:
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
-    add("model", metavar="MODEL", help=", ".join(SYSTEMS))
+    add("model", metavar="MODEL", help=", ".join([*SYSTEMS, "mixture"]))
     add(
         "--data", metavar="NAME|FILE", help="digits (default), faithful, or an .npz, .npy, idx or idx.gz file"
     )
@@ -121,7 +122,7 @@ def _add_train(verbs: Any) -> None:
     add("--seed", type=_seed, help="(0)")
     add("--dtype", choices=("float32", "float64"), help="(float32)")
     own = {name: setting for system in SYSTEMS.values() for name, setting in system.settings.items()}
-    for name, setting in own.items():
+    for name, setting in (mixture_run.SETTINGS | own).items():
         _add_setting(parser, name, setting)
     parser.set_defaults(run=_train)
 
@@ -168,6 +169,8 @@ def _train(args: argparse.Namespace) -> int:
     given = {
         name: value for name, value in vars(args).items() if name not in ("run", "model", "out", "resume")
     }
+    if args.model == "mixture":
+        return _train_mixture(args, given)
     resume = getattr(args, "resume", None)
     task, folder = _resumed(args, given) if resume else _started(args, given)
     _print_task(task)
@@ -185,6 +188,22 @@ def _train(args: argparse.Namespace) -> int:
     for warning in runs.warnings(task, params):
         print(f"warning: {warning}")
     return _finish(task, params, history, found, folder)
+
+
+def _train_mixture(args: argparse.Namespace, given: dict[str, Any]) -> int:
+    from vbref import mixture_run
+
+    if hasattr(args, "resume"):
+        raise ValueError("a mixture is fitted in one go: there is nothing to --resume")
+    source = mixture_run.completed(given)["data"]
+    name = f"mixture-{Path(source).name.split('.')[0]}"
+    folder = Path(args.out) if hasattr(args, "out") else _free(Path("runs") / name)
+    try:
+        mixture_run.train(given, folder)
+    except ImportError as error:
+        _complain(str(error), 0)
+    print(f"\nrun folder: {folder}")
+    return 0
 
 
 def _finish(task: Any, params: Any, history: Any, found: Any, folder: Path) -> int:

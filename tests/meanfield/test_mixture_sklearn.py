@@ -25,7 +25,7 @@ def random_start(k, seed):
 class Started(mixture.BayesianGaussianMixture):
     """scikit-learn's mixture from given responsibilities."""
 
-    def _initialize_parameters(self, X, random_state, *args, **kwargs):  # noqa: N803
+    def _initialize_parameters(self, X, random_state, *args, **kwargs):
         self._initialize(X, self.start)
 
 

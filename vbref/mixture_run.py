@@ -1,0 +1,98 @@
+"""`vbref train mixture`: coordinate ascent, the bound term by term, a folder with pictures.
+
+mixture.json    settings, bound, terms, history
+posterior.npz   the parameters of q
+*.png           the bound by update; the rows with the components
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vbref import checkpoint, data
+from vbref.runs import write_json
+from vbref.systems.base import Setting
+
+if TYPE_CHECKING:
+    from vbref.meanfield import GaussianMixture
+
+Config = dict[str, Any]
+SETTINGS = {
+    "components": Setting(6, "components of the mixture (6)"),
+    "covariance": Setting(
+        "full", "of the mixture's components (full)", ("full", "tied", "diag", "spherical")
+    ),
+    "weights": Setting("dirichlet", "prior of the mixture's weights (dirichlet)", ("dirichlet", "process")),
+    "concentration": Setting(0.1, "of that prior (0.1)"),
+    "restarts": Setting(5, "starts of the mixture, of which the best is kept (5)"),
+}
+DEFAULTS: Config = {name: setting.default for name, setting in SETTINGS.items()}
+DEFAULTS |= {"data": "faithful", "seed": 0}
+
+
+def completed(given: Config) -> Config:
+    """The settings given over the defaults; ValueError for one that the mixture does not have."""
+    for name in given:
+        if name not in DEFAULTS:
+            raise ValueError(f"this model has no setting {name!r}")
+    return DEFAULTS | given
+
+
+def train(given: Config, folder: Path, say: Callable[[str], None] = print) -> "GaussianMixture":
+    """Fit a mixture with the settings given, write the folder; ImportError where matplotlib is missing."""
+    from vbref.meanfield import GaussianMixture
+
+    config = completed(given)
+    x = data.load(config["data"]).x
+    rows = x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
+    model = GaussianMixture(
+        config["components"],
+        concentration=config["concentration"],
+        covariance=config["covariance"],
+        process=config["weights"] == "process",
+    )
+    say(f"mixture on {config['data']}: {len(rows)} rows of {rows.shape[1]} values")
+    model.fit(rows, rng=config["seed"], n_init=config["restarts"], progress=True)
+    for line in report(model):
+        say(line)
+    folder.mkdir(parents=True, exist_ok=True)
+    write(model, config, folder)
+    draw(model, rows, folder)
+    return model
+
+
+def report(model: "GaussianMixture") -> list[str]:
+    """The bound term by term, the components, and how the run ended."""
+    ending = "converged" if model.ascent.converged else "not converged"
+    lines = [f"{ending} after {model.ascent.sweeps} sweeps of the best start", "", "the bound, in nats"]
+    lines += [f"{name:>28} {value:14.4f}" for name, value in model.elbo_terms.items()]
+    lines += [f"{'ELBO':>28} {model.elbo:14.4f}", "", "weight  mean"]
+    order = np.argsort(-model.weights)
+    shown = 8
+    for k in order:
+        mean = "  ".join(f"{value:10.4g}" for value in model.means[k][:shown])
+        lines.append(f"{model.weights[k]:6.3f}  {mean}{'  …' * (model.means.shape[1] > shown)}")
+    return lines
+
+
+def write(model: "GaussianMixture", config: Config, folder: Path) -> None:
+    """mixture.json and posterior.npz."""
+    history = [list(update) for update in model.history]
+    result = {"elbo": model.elbo, "terms": model.elbo_terms, "weights": model.weights.tolist()}
+    write_json(folder / "mixture.json", {"config": config, **result, "history": history})
+    posterior = {
+        f"{name}.{i}" if isinstance(value, tuple) else name: array
+        for name, value in model.posterior.items()
+        for i, array in enumerate(value if isinstance(value, tuple) else (value,))
+    }
+    checkpoint.save(folder / "posterior.npz", posterior, {})
+
+
+def draw(model: "GaussianMixture", x: Any, folder: Path) -> None:
+    """bound.png and mixture.png."""
+    from vbref import mixture_plot, plot
+
+    plot.save(mixture_plot.bound_by_update(model.history), folder / "bound.png")
+    plot.save(mixture_plot.mixture(model, x), folder / "mixture.png")
