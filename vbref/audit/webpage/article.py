@@ -126,7 +126,7 @@ def _computed(record: Record, claim: Claim, known: Collection[str]) -> str:
         for name in record.oracles
     ]
     usual = claim.tolerance == Claim.tolerance
-    domain = (
+    instances = (
         claim.domain if usual else f"{claim.domain}; agreement to {claim.tolerance:.0e} of max(1, |truth|)"
     )
     table = f'<div class="scroll"><table class="oracles">{head}{lines(rows)}</table></div>'
