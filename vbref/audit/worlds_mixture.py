@@ -50,8 +50,8 @@ class Mixture:
         return (self.q_x * values).sum(-1) * self.dx
 
     def mean_w(self, values: Array) -> Any:
-        """E over q(w|y), the first axis."""
-        return (self.q_w.reshape(-1, *[1] * (np.ndim(values) - 1)) * values).sum(0) * self.dw
+        """E over q(w|y), of values (W,)."""
+        return (self.q_w.ravel() * values).sum() * self.dw
 
     @cached_property
     def flat(self) -> World:

@@ -13,19 +13,16 @@ from vbref.audit.worlds_sticks import Sticks, sticks
 
 
 def _elbo_over_pi(w):
-    """∫ q(π) [log p(x, π) − log q(π)] dπ over π = softmax(s, 0), where dπ = ∏ π_k ds.
+    """∫ q(π) [log p(x, π) − log q(π)] dπ at log-odds s of the breaks v, where dπ = ∏_{k≤K} π_k ds.
 
     A density of π is that of v over ∏_{k<K} |∂π_k/∂v_k| = ∏_{k<K} ∏_{l<k} (1 − v_l).
     """
-    axes = np.linspace(-50.0, 100.0, 376), np.linspace(-50.0, 50.0, 251)
-    s = np.stack(np.meshgrid(*axes[2 - len(w.a) :], indexing="ij"), -1)
-    logits = np.concatenate([s, np.zeros((*s.shape[:-1], 1))], -1)
-    after = np.logaddexp.accumulate(logits[..., ::-1], -1)[..., -2::-1]
-    odds = s - after  # log v_k − log(1 − v_k)
-    log_v, log_rest = -np.logaddexp(0.0, -odds), -np.logaddexp(0.0, odds)
-    log_pi = np.concatenate([log_v, np.zeros((*s.shape[:-1], 1))], -1)
-    log_pi[..., 1:] += np.cumsum(log_rest, -1)
-    log_jacobian = np.cumsum(log_rest, -1)[..., :-1].sum(-1)
+    s = np.stack(np.meshgrid(*[np.arange(-50.0, 50.0, 0.4)] * len(w.a), indexing="ij"), -1)
+    log_v, log_rest = -np.logaddexp(0.0, -s), -np.logaddexp(0.0, s)
+    log_left = np.cumsum(log_rest, -1)
+    log_pi = np.concatenate([log_v, log_left[..., -1:]], -1)
+    log_pi[..., 1:-1] += log_left[..., :-1]
+    log_jacobian = log_left[..., :-1].sum(-1)
     log_p = w.log_prior(log_v, log_rest) - log_jacobian + np.log(np.exp(log_pi) @ w.lik)
     log_q = w.log_q(log_v) - log_jacobian
     mass = np.exp(log_q + log_pi.sum(-1)) * 0.4 ** len(w.a)
