@@ -6,6 +6,7 @@ from scipy import special
 from spoiled_claims import SPOILED, survivors
 
 from vbref.audit import Claim, audit, claims_of_notes, equations, oracles, records, worlds
+from vbref.audit.claims import meanfield_kl
 from vbref.audit.claims.shared_decoder import error_by_characteristic, error_by_feature
 from vbref.audit.worlds_decoder import one_pixel, sine_decoder
 from vbref.audit.worlds_family import family
@@ -123,6 +124,16 @@ def test_the_optimum_of_the_objective_without_a_prior_ignores_it():
     moved = worlds.World(worlds.dirichlet(rng, 4), w.likelihood, w.q, w.dz)
     assert claim("lecture/D9").printed(w) == claim("lecture/D9").printed(moved)
     assert oracles.log_evidence_by_sum(w) != pytest.approx(oracles.log_evidence_by_sum(moved), abs=1e-3)
+
+
+def test_the_square_is_multiplied_out_at_every_noise():
+    """meanfield/D18 and D19 agree inside the mean already, which the mean alone would not show."""
+    w = claim("meanfield/D18").draw(np.random.default_rng(8))
+    noise = np.random.default_rng(9).standard_normal((5, len(w.mu)))
+    half_log_det = np.log(np.linalg.det(w.cov)) / 2
+    assert meanfield_kl._multiplied_out(w, noise) / 2 - half_log_det == pytest.approx(
+        meanfield_kl._reparameterised(w, noise), abs=1e-13
+    )
 
 
 def test_a_triangular_root_needs_its_transpose_on_the_left():

@@ -53,21 +53,20 @@ def _log_ratio(w, z, sign):
     """log det(Σ)^(−½) ± ½ (z − μ)ᵀΣ⁻¹(z − μ) + ½‖z‖²."""
     centered = z - w.mu
     quadratic = _form(centered, np.linalg.inv(w.cov), centered)
-    return np.log(np.linalg.det(w.cov) ** -0.5) + sign * 0.5 * quadratic + 0.5 * (z**2).sum(-1)
+    return np.log(np.linalg.det(w.cov) ** -0.5) + sign * 0.5 * quadratic + 0.5 * (z**2).sum(1)
 
 
 def _reparameterised(w, noise):
     z = w.mu + noise @ w.root.T
     return (
         -0.5 * np.log(np.linalg.det(w.cov))
-        + 0.5 * (z**2).sum(-1)
+        + 0.5 * (z**2).sum(1)
         - 0.5 * _form(noise, np.linalg.inv(w.cov) @ w.root @ w.root, noise)
     )
 
 
 def _multiplied_out(w, noise):
-    square = w.mu @ w.mu + _form(noise, w.cov, noise) + 2 * noise @ w.root.T @ w.mu - (noise**2).sum(-1)
-    return square
+    return w.mu @ w.mu + _form(noise, w.cov, noise) + 2 * noise @ w.root.T @ w.mu - (noise**2).sum(1)
 
 
 CLAIMS = [

@@ -1,6 +1,7 @@
 """vlb/I3, vlb/D9, vlb/I4 and vlb/I5: the Gaussian decoder's term, reparameterised, and the Gaussian KL."""
 
 import math
+from itertools import product
 
 import numpy as np
 
@@ -26,9 +27,9 @@ def _by_scipy(w):
     from scipy.stats import norm
 
     points, weights = np.polynomial.hermite_e.hermegauss(24)
-    grid = np.stack(np.meshgrid(*[points] * len(w.mean), indexing="ij"), -1).reshape(-1, len(w.mean))
-    mass = np.stack(np.meshgrid(*[weights] * len(w.mean), indexing="ij"), -1).reshape(grid.shape).prod(-1)
-    return mass @ norm.logpdf(w.x, w.f(w.mean + grid @ w.root.T), w.noise_scale).sum(-1) / mass.sum()
+    grid = np.array(list(product(points, repeat=len(w.mean))))
+    mass = np.array([math.prod(choice) for choice in product(weights, repeat=len(w.mean))])
+    return mass @ norm.logpdf(w.x, w.f(w.mean + grid @ w.root.T), w.noise_scale).sum(1) / sum(mass)
 
 
 _FIT = {
