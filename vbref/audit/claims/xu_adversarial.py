@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vbref.audit import Aside, Claim, Condition, Counterexample, Form, oracles, worlds
+from vbref.audit import Aside, Claim, Code, Condition, Counterexample, Form, oracles, worlds
 from vbref.audit.claims.shared import ELBO, WORLD, kl_to_prior
 from vbref.audit.claims.shared_critic import (
     DUEL,
@@ -63,6 +63,7 @@ CLAIMS = [
         printed=lambda w: w.integral(w.q * np.log(w.likelihood)) - kl_to_prior(w),
         oracles=ELBO,
         note="Split one, as xu/8",
+        code=Code("vbref.bounds.elbo_split_one"),
     ),
     Claim(
         "xu/49b",

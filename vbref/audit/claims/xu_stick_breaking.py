@@ -101,7 +101,7 @@ def _below_by_sampling(w):
     return Estimate.of(v[:, None] <= w.t)
 
 
-_GAUSSIAN_NOISE = next(claim for claim in xu_update.CLAIMS if claim.id == "xu/24b")
+_GAUSSIAN_NOISE = next(c for c in xu_update.CLAIMS if isinstance(c, Claim) and c.id == "xu/24b")
 
 
 CLAIMS = [
@@ -115,6 +115,7 @@ CLAIMS = [
         printed=lambda w: w.integral(w.q * (np.log(w.joint) - np.log(w.q))),
         oracles=ELBO,
         note="Split two, as xu/10",
+        code=Code("vbref.bounds.elbo"),
     ),
     Claim(
         "xu/44b",
