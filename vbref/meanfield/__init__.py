@@ -1,5 +1,6 @@
 """Mean field: coordinate ascent, each factor of q set to q̂_j ∝ exp E_{−j} log p(x, z) (meanfield/D30)."""
 
+from vbref.meanfield.amortisation import amortisation_gap, cubature, fit_per_point
 from vbref.meanfield.binary_field import BinaryField
 from vbref.meanfield.engine import Ascent, Bound, BoundFell, Update, ascend, best_of
 from vbref.meanfield.finite import FiniteField, coordinate_ascent
@@ -17,9 +18,12 @@ __all__ = [
     "GaussianMixture",
     "LinearRegression",
     "Update",
+    "amortisation_gap",
     "ascend",
     "best_of",
     "coordinate_ascent",
+    "cubature",
+    "fit_per_point",
     "from_sklearn",
     "sklearn_bound",
 ]
