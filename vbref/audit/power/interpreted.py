@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 
 
-def use_numba_arithmetic(prefix: str = "vbref.") -> None:
-    """Give the package's modules a `math` with the error model of `vbref.numerics.jit`, and NumPy no qualms."""
+def use_numba_arithmetic() -> None:
+    """Give vbref's modules a `math` with the error model of `vbref.numerics.jit`, and NumPy no qualms.
+
+    Not the audit's: no compiled code is there, and its sides must not share a function.
+    """
     np.seterr(all="ignore")
     shim = SimpleNamespace(**{name: _like_numba(value) for name, value in vars(math).items()})
     for name, module in list(sys.modules.items()):
-        if name.startswith(prefix) and getattr(module, "math", None) is math:
+        compiled = name.startswith("vbref.") and not name.startswith("vbref.audit.")
+        if compiled and getattr(module, "math", None) is math:
             module.math = shim  # type: ignore[attr-defined]
 
 

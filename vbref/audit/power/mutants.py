@@ -8,6 +8,8 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -118,6 +120,13 @@ class Source:
                 )
                 yield replace(mutant, nth=times[mutant.key]), place, wrong
                 times[mutant.key] += 1
+
+
+def read(module: str) -> Source:
+    """Return the source of a module that can be imported."""
+    path = import_module(module).__file__
+    assert path is not None
+    return Source(module, Path(path).read_text(encoding="utf-8"), path)
 
 
 def _mistakes(node: ast.AST, context: _Context) -> Iterator[tuple[str, ast.AST]]:

@@ -24,7 +24,7 @@ from vbref.audit.power.checks import Check, TestCheck, claim_checks
 from vbref.audit.power.forks import Task, run_all
 from vbref.audit.power.install import CannotInstall, claims_in, install
 from vbref.audit.power.interpreted import use_numba_arithmetic
-from vbref.audit.power.mutants import MODULE_LEVEL, Mutant, Source
+from vbref.audit.power.mutants import MODULE_LEVEL, Mutant, Source, read
 from vbref.audit.registry import claims_of_notes
 
 _PACKAGE = str(Path(vbref.__file__).parent)
@@ -48,6 +48,7 @@ class Server:
     def __init__(self, request: dict[str, Any]) -> None:
         self.request = request
         self.failures: list[str] = []
+        self.sources: list[Source] = []
 
     def pytest_sessionstart(self) -> None:
         from hypothesis import Phase, settings  # not before pytest, which rewrites its assertions
@@ -68,8 +69,7 @@ class Server:
         return True
 
     def serve(self, checks: list[Check]) -> None:
-        for name in self.request["modules"]:
-            import_module(name)
+        self.sources = [read(name) for name in self.request["modules"]]
         checks = [*self._claims(), *checks]
         use_numba_arithmetic()
         measured = list(self._baseline(checks))
@@ -78,9 +78,15 @@ class Server:
             _say("mutant", **outcome)
 
     def _claims(self) -> list[Check]:
-        """Return the claims that may call what is mutated: all, or those that name a function of vbref."""
+        """Return the claims to ask: those of the mutated files, or all for the audit's other files.
+
+        For a formula of vbref, those that name a function of it.
+        """
         entries = [entry for entry in claims_of_notes() if isinstance(entry, Claim)]
-        if any(name.startswith("vbref.audit.") for name in self.request["modules"]):
+        own = {id for source in self.sources for id in source.claims}
+        if all(source.claims for source in self.sources):
+            return claim_checks(entry for entry in entries if entry.id in own)
+        if any(source.module.startswith("vbref.audit.") for source in self.sources):
             return claim_checks(entries)
         return claim_checks(entry for entry in entries if entry.code and entry.code.call)
 
@@ -102,10 +108,7 @@ class Server:
 
     def _wanted(self) -> Iterator[tuple[Source, Mutant]]:
         keys = set(self.request["keys"])
-        for name in self.request["modules"]:
-            path = import_module(name).__file__
-            assert path is not None
-            source = Source(name, Path(path).read_text(encoding="utf-8"), path)
+        for source in self.sources:
             yield from ((source, mutant) for mutant in source.mutants if mutant.key in keys)
 
 
