@@ -1,8 +1,9 @@
 """One file a system: parameters in, noise in, a bound and its hand-written gradient out."""
 
 from vbref.models.autoencoder import autoencoder_constant, autoencoder_loss
+from vbref.models.gmvae import GMVAE
 from vbref.models.linear_gaussian import LinearGaussian
 from vbref.models.stick_breaking import StickBreakingVAE
 from vbref.models.vae import VAE
 
-__all__ = ["VAE", "LinearGaussian", "StickBreakingVAE", "autoencoder_constant", "autoencoder_loss"]
+__all__ = ["GMVAE", "VAE", "LinearGaussian", "StickBreakingVAE", "autoencoder_constant", "autoencoder_loss"]
