@@ -185,6 +185,14 @@ def test_gamma_and_beta_gradients(case):
     np.testing.assert_allclose(beta_grad(*case), gradient(exact_beta, reals(*case)), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "case", [(2e7, 3e7, 4e-5, 0.02), (5e10, 2.0, 3e10, 1.3), (1e15, 1.0, 1.0, 3e-15), (13.0, 1.0, 5.0, 0.3)]
+)
+def test_gamma_gradient_at_large_shapes(case):
+    """By a_q it is b_p/b_q − a_p/a_q and a part of order 1/a_q, which b_p/b_q − 1 − d_a ψ′(a_q) loses."""
+    np.testing.assert_allclose(gamma_grad(*case), gradient(exact_gamma, reals(*case)), rtol=1e-12)
+
+
 def test_dirichlet_gradient():
     q, p = np.array([0.3, 2.0, 5.0]), np.array([1.3, 0.2, 4.0])
     want = gradient(lambda *v: exact_dirichlet(v[:3], v[3:]), reals(*q, *p))

@@ -12,22 +12,7 @@ from typing import Any
 from vbref.numerics.check import FloatArray
 from vbref.numerics.elementwise import elementwise
 from vbref.numerics.jit import loop, scalar
-from vbref.numerics.special import log1p_deficit, stirling_gap, stirling_gap_slope, trigamma
-
-SERIES_FROM = 12
-
-
-@scalar
-def stirling_gap_curvature(a):
-    """g″(a) = ψ′(a) − 1/a = 1/2a² + Σ_k B_2k / a^(2k+1), seven terms of it from a = 12 on."""
-    real = type(a)
-    w = real(1) / a
-    if a < real(SERIES_FROM):
-        return trigamma(a) - w
-    t = w * w
-    tail = real(5 / 66) + t * (real(-691 / 2730) + t * real(7 / 6))
-    series = real(1 / 6) + t * (real(-1 / 30) + t * (real(1 / 42) + t * (real(-1 / 30) + t * tail)))
-    return t * (real(0.5) + w * series)
+from vbref.numerics.special import log1p_deficit, stirling_gap, stirling_gap_curvature, stirling_gap_slope
 
 
 @scalar

@@ -8,13 +8,13 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from vbref.dist._quantile import tail_integral
-from vbref.dist._stirling import log_excess, log_ratio, stirling_gap_curvature
+from vbref.dist._stirling import log_excess, log_ratio
 from vbref.dist.gamma import power_at_zero
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
 from vbref.numerics.elementwise import elementwise, elementwise_grad
 from vbref.numerics.jit import loop, scalar
-from vbref.numerics.special import stirling_gap, stirling_gap_slope
+from vbref.numerics.special import stirling_gap, stirling_gap_curvature, stirling_gap_slope
 
 _FAR = 1e18
 _FAR_LOG = 700

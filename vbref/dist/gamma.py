@@ -8,12 +8,12 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from vbref.dist._quantile import tail_integral
-from vbref.dist._stirling import log_excess, log_ratio, stirling_gap_curvature
+from vbref.dist._stirling import log_excess, log_ratio
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
 from vbref.numerics.elementwise import elementwise, elementwise_grad
 from vbref.numerics.jit import loop, scalar
-from vbref.numerics.special import stirling_gap, stirling_gap_slope
+from vbref.numerics.special import stirling_gap, stirling_gap_curvature, stirling_gap_slope
 
 
 @scalar

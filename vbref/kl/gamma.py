@@ -15,6 +15,7 @@ from vbref.numerics.special import (
     log1p_deficit,
     log_ratio,
     stirling_bregman,
+    stirling_gap_curvature,
     trigamma_times,
 )
 
@@ -57,7 +58,11 @@ def gamma_kl_grad(a_q, b_q, a_p, b_p):
     near = abs(growth) < type(growth)(0.5)
     by_b_p = (a_q * growth - d_a) / b_p if near else a_q / b_q - a_p / b_p
     by_a_p = digamma_difference(a_q, a_p, d_a) - log_ratio(b_q, b_p, d_b)
-    return growth - trigamma_times(d_a, a_q), -by_b_p * (b_p / b_q), by_a_p, by_b_p
+    by_a_q = growth - trigamma_times(d_a, a_q)
+    if a_q > type(a_q)(12):  # growth − d_a/a_q may be as small as the rest, d_a g″(a_q)
+        means = growth - d_a / a_q if near else b_p / b_q - a_p / a_q
+        by_a_q = means - d_a * stirling_gap_curvature(a_q)
+    return by_a_q, -by_b_p * (b_p / b_q), by_a_p, by_b_p
 
 
 @loop
