@@ -4,10 +4,14 @@ import argparse
 import difflib
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from vbref.audit.claim import Entry
@@ -98,7 +102,8 @@ def _audited(names: Sequence[str]) -> list[Record]:
         else dict.fromkeys(equations())
     )
     wanted = [entry for entry in known if entry.id in selected or equation_of(entry.id) in selected]
-    judged = audit([*wanted, *own], _progress(len(wanted) + len(own)))
+    with _interruptible() as check:
+        judged = audit([*wanted, *own], _progress(len(wanted) + len(own), check))
     broken = [record for record in judged[len(wanted) :] if record.raised]
     if broken:
         raise ValueError(f"{broken[0].raised} (claim {broken[0].id})")
@@ -148,17 +153,47 @@ def has_colour() -> bool:
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
-def _progress(total: int) -> Callable[[Entry], None]:
-    """Return what is called before each entry: on a terminal it rewrites one line, elsewhere nothing."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        return lambda entry: None
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], None]]:
+    """Yield a check that raises KeyboardInterrupt if Ctrl-C was pressed before and came to nothing.
+
+    An extension module that is being imported turns the exception into an ImportError, which the judge takes
+    for the claim's own.
+    """
+    pressed = False
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield check
+        check()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _progress(total: int, check: Callable[[], None]) -> Callable[[Entry], None]:
+    """Return what is called before each entry: it checks, and on a terminal rewrites one line."""
+    shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     done = 0
 
     def step(entry: Entry) -> None:
         nonlocal done
+        check()
         done += 1
         # the cursor goes back, so that whatever is printed next covers the line
         end = "\r\x1b[K" if done == total else "\r"
-        print(f"\x1b[K{done:4}/{total}  {entry.id}", end=end, file=sys.stderr, flush=True)
+        if shown:
+            print(f"\x1b[K{done:4}/{total}  {entry.id}", end=end, file=sys.stderr, flush=True)
 
     return step

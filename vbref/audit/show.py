@@ -1,6 +1,7 @@
 """One equation as text: its LaTeX, each step's verdict and reasons, the code behind it, worked numbers."""
 
 import inspect
+import shutil
 import textwrap
 from collections.abc import Sequence
 
@@ -14,15 +15,16 @@ from vbref.audit.table import paint
 from vbref.audit.trials import trial, true_form
 
 
-def show(records: Sequence[Record], colour: bool = False) -> str:
+def show(records: Sequence[Record], colour: bool = False, width: int | None = None) -> str:
     """Return the page of one equation: its own record first, then those of its steps."""
+    width = width or min(shutil.get_terminal_size((100, 24)).columns, 100)
     head, *steps = records
     parts = [
         paint(f"{head.id}: {head.verdict}", head.verdict, colour),
         textwrap.indent(head.statement.strip(), "    "),
     ]
     judged = steps or ([head] if head.entry else [])
-    parts += [_step(record, colour, alone=not steps) for record in judged]
+    parts += [_step(record, colour, not steps, width) for record in judged]
     parts += _codes([record.entry for record in judged if record.entry])
     parts += [
         text
@@ -32,24 +34,44 @@ def show(records: Sequence[Record], colour: bool = False) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _step(record: Record, colour: bool, alone: bool) -> str:
-    lines = (
-        []
-        if alone
-        else [paint(f"{record.id}: {record.verdict}", record.verdict, colour), f"    {record.statement}"]
-    )
-    lines += textwrap.wrap(record.reason, 100, initial_indent="  ", subsequent_indent="  ")
-    labelled = {
-        "corrected": record.corrected,
-        "domain": record.domain,
-        "oracles": ", ".join(record.oracles),
-        "checked": f"{record.instances} instances, largest error {record.max_error:.1e}"
-        if record.max_error is not None
-        else "",
-    }
-    lines += [f"  {label}: {value}" for label, value in labelled.items() if value]
-    lines += [f"  counterexample: {_numbers(record.counterexample)}"] if record.counterexample else []
-    return "\n".join(lines + [f"  FAILED {line}" for line in record.failures])
+def _step(record: Record, colour: bool, alone: bool, width: int) -> str:
+    head = [paint(f"{record.id}: {record.verdict}", record.verdict, colour), f"    {record.statement}"]
+    wrapped = [_folded(label, text, width) for label, text in _rows(record)]
+    return "\n".join([*([] if alone else head), *wrapped])
+
+
+def _folded(label: str, text: str, width: int) -> str:
+    row, indent = (f"{label}: {text}", "    ") if label else (text, "  ")
+    return textwrap.fill(row, width, initial_indent="  ", subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _rows(record: Record) -> list[tuple[str, str]]:
+    """Return what is said of a record, each with its label."""
+    entry = record.entry
+    note = ("", f"{entry.note.rstrip('.')}." if entry and entry.note else "")
+    failed = [("FAILED", line) for line in record.failures]
+    said = _of_claim(record, entry) if isinstance(entry, Claim) else []
+    why = [("", f"{entry.why.rstrip('.')}.")] if isinstance(entry, Claim) and entry.why else []
+    return [(label, text) for label, text in [*why, note, *said, *failed] if text]
+
+
+def _of_claim(record: Record, claim: Claim) -> list[tuple[str, str]]:
+    rows = [("read as", claim.reading.latex)] if claim.reading else []
+    if claim.constant:
+        rows.append(("constant", f"{claim.constant.latex}, free of {claim.constant.free_of}"))
+    rows += [("corrected", claim.corrected.latex)] if claim.corrected else []
+    rows += [("counterexample", _numbers(record.counterexample))] if record.counterexample else []
+    rows += [("true only if", condition.text) for condition in claim.conditions]
+    rows += [("as printed" if claim.corrected else "besides", aside.text) for aside in claim.asides]
+    return [*rows, ("instances", claim.domain), *_oracles(record)]
+
+
+def _oracles(record: Record) -> list[tuple[str, str]]:
+    return [
+        ("oracle", f"{name}, {record.applied[name]} instances, largest error {record.errors[name]:.1e}")
+        for name in record.oracles
+        if name in record.errors
+    ]
 
 
 def _numbers(shown: dict[str, object]) -> str:
