@@ -9,7 +9,7 @@ from vbref.audit import Claim, audit, claims_of_notes, equations, oracles, recor
 from vbref.audit.claims import meanfield_kl
 from vbref.audit.claims.shared_decoder import error_by_characteristic, error_by_feature
 from vbref.audit.worlds_decoder import one_pixel, sine_decoder
-from vbref.audit.worlds_family import family
+from vbref.audit.worlds_family import EdgeFamily, family
 
 VERDICTS = {
     "vlb": {
@@ -70,14 +70,16 @@ def test_the_errors_of_a_sine_decoder_are_those_of_its_samples():
 
 
 def test_one_pixel_by_hand():
-    w = one_pixel(x=1.0, frequency=1.0, mean=0.0, scale=2.0)
-    by_hand = 1 + (1 - np.exp(-8.0)) / 2  # E(1 − sin z)², E sin z = 0
+    """E(1 − sin z)² for z ~ N(½, 4): 1 − 2 e⁻² sin ½ + (1 − e⁻⁸ cos 1)/2."""
+    w = one_pixel(x=1.0, frequency=1.0, mean=0.5, scale=2.0)
+    by_hand = 1 - 2 * np.exp(-2.0) * np.sin(0.5) + (1 - np.exp(-8.0) * np.cos(1.0)) / 2
+    assert w.noise_scale == 1.0
     assert [error_by_characteristic(w), error_by_feature(w)] == pytest.approx([by_hand, by_hand], abs=1e-13)
 
 
 def test_families_are_normalised():
     rng = np.random.default_rng(5)
-    for w in [family(rng) for _ in range(10)]:
+    for w in [EdgeFamily(np.array([0.3]), np.zeros(2), np.ones(2)), *(family(rng) for _ in range(10))]:
         assert w.integral(w.q(w.phi)) == pytest.approx(1, abs=1e-13)
 
 

@@ -40,6 +40,10 @@ class SineDecoder:
     def moved(self, **changed: Any) -> "SineDecoder":
         return replace(self, **changed)
 
+    def shrunk(self, scale: float) -> "SineDecoder":
+        """The same with an encoder whose every standard deviation is `scale`."""
+        return self.moved(root=scale * np.eye(len(self.mean)))
+
 
 def sine_decoder(rng: Generator, *, diagonal: bool = False) -> SineDecoder:
     """Return a random one: 1 or 2 latent dimensions, 1 to 3 observed, σ from 0.5 to 1.5."""
@@ -59,13 +63,12 @@ def sine_decoder(rng: Generator, *, diagonal: bool = False) -> SineDecoder:
 
 def one_pixel(*, x: float, frequency: float, mean: float, scale: float) -> SineDecoder:
     """Return f(z) = sin(frequency·z) in one dimension with unit noise: small numbers for people."""
-    one = np.ones(1)
     return SineDecoder(
-        x=x * one,
-        amplitude=one,
-        frequency=frequency * np.ones((1, 1)),
-        offset=0 * one,
+        x=np.array([x]),
+        amplitude=np.ones(1),
+        frequency=np.array([[frequency]]),
+        offset=np.zeros(1),
         noise_scale=1.0,
-        mean=mean * one,
-        root=scale * np.ones((1, 1)),
+        mean=np.array([mean]),
+        root=np.array([[scale]]),
     )

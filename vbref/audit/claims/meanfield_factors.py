@@ -58,7 +58,7 @@ def _move_q_j(w, rng):
 
 def _by_mirror_ascent(objective, n):
     """q ← q · e^(slope/2), normalised: each step halves the distance in log q."""
-    q = np.full(n, 1 / n)
+    q = np.ones(n)
     for _ in range(50):
         q = q * np.exp(oracles.complex_step(objective, q) / 2)
         q = q / q.sum()

@@ -1,4 +1,4 @@
-"""meanfield/D12 to D16 and D22 to D25: the Gaussian VAE's bound, and its limit without encoder noise."""
+"""meanfield/D12 to D16, D22 and D23: the Gaussian VAE and its bound."""
 
 import math
 
@@ -6,40 +6,30 @@ import numpy as np
 
 from vbref.audit import (
     Aside,
-    Case,
     Claim,
     Code,
     Constant,
     Counterexample,
     Definition,
     Form,
-    Limit,
     oracles,
     worlds,
 )
 from vbref.audit.claims.shared import ELBO, WORLD, kl_to_prior
 from vbref.audit.claims.shared_decoder import (
     DECODER,
+    diagonal,
+    elbo_by_algebra,
+    elbo_by_quadrature,
     error_by_characteristic,
     error_by_feature,
     expectation,
+    log_normaliser,
     noise_expectation,
+    other_with_same_noise,
     square_norm,
 )
-from vbref.audit.worlds_decoder import one_pixel, sine_decoder
-
-
-def _draw(rng):
-    return sine_decoder(rng, diagonal=True)
-
-
-def _pair(w):
-    k = len(w.mean)
-    return worlds.GaussianPair(w.mean, w.cov, np.zeros(k), np.eye(k))
-
-
-def _log_normaliser(w):
-    return len(w.x) / 2 * math.log(2 * math.pi * w.noise_scale**2)
+from vbref.audit.worlds_decoder import one_pixel
 
 
 def _mean_by_characteristic(w):
@@ -55,24 +45,7 @@ def _mean_by_adaptive(w):
     return w.amplitude * sines + w.offset
 
 
-# -- two ways to the whole bound: error and KL, each by its own pair of routes --
-
-
-def _elbo_by_algebra(w):
-    error = error_by_characteristic(w) / w.noise_scale**2
-    log_lik = -0.5 * (error + len(w.x) * math.log(2 * math.pi * w.noise_scale**2))
-    return log_lik - oracles.gaussian_kl_by_eigenvalues(_pair(w))
-
-
-def _elbo_by_quadrature(w):
-    k = len(w.mean)
-    log_lik = -error_by_feature(w) / (2 * w.noise_scale**2)
-    log_lik -= len(w.x) * (math.log(w.noise_scale) + math.log(2 * math.pi) / 2)
-    pair = worlds.GaussianPair(w.mean, w.cov, np.zeros(k), np.eye(k))
-    return log_lik - oracles.gaussian_kl_by_quadrature(pair)
-
-
-_BOUND = {"characteristic function, eigenbasis": _elbo_by_algebra, "quadrature": _elbo_by_quadrature}
+_BOUND = {"characteristic function, eigenbasis": elbo_by_algebra, "quadrature": elbo_by_quadrature}
 
 
 def _bound(w, spread):
@@ -83,7 +56,7 @@ def _bound(w, spread):
         + np.log(w.scale).sum()
         - 0.5 * w.mean @ w.mean
         - 0.5 * (w.scale**2).sum()
-        - _log_normaliser(w)
+        - log_normaliser(w)
         + len(w.mean) / 2
     )
 
@@ -92,46 +65,7 @@ def _error_with_less_noise(w):
     """The bound, its reconstruction taken under N(μ, diag(σ⁴))."""
     error = error_by_characteristic(w.moved(root=np.diag(w.scale**2)))
     excess = error - error_by_characteristic(w)
-    return _elbo_by_algebra(w) - excess / (2 * w.noise_scale**2)
-
-
-# -- σ_φ → 0: every σ_φ is s --
-
-
-def _shrunk(w, s):
-    return w.moved(root=s * np.eye(len(w.mean)))
-
-
-_WITHOUT_LOGS = {
-    "characteristic function, eigenbasis": lambda w, s: (
-        -_elbo_by_algebra(_shrunk(w, s)) + len(w.mean) * math.log(s)
-    ),
-    "quadrature": lambda w, s: (
-        -_elbo_by_quadrature(w.moved(root=s * np.eye(len(w.mean)))) + len(w.mean) * math.log(s)
-    ),
-}
-
-
-def _reconstruction(w):
-    return square_norm(w.x - w.f(w.mean))
-
-
-def _autoencoder_loss(w):
-    return _reconstruction(w) + w.noise_scale**2 * w.mean @ w.mean
-
-
-def _other_with_same_noise(w, rng):
-    """Everything redrawn but σ and the two dimensions."""
-    fresh = {name: rng.normal(size=getattr(w, name).shape) for name in ("x", "mean", "offset", "frequency")}
-    return w.moved(**fresh)
-
-
-def _two(rng):
-    w = _draw(rng)
-    return Case(one=w, other=_other_with_same_noise(w, rng))
-
-
-_LIMIT = Limit(steps=(0.1, 0.03, 0.01, 0.003), rate=2.0)
+    return elbo_by_algebra(w) - excess / (2 * w.noise_scale**2)
 
 
 CLAIMS = [
@@ -152,7 +86,7 @@ CLAIMS = [
         r" \sigma_\phi(x)\odot\epsilon)]",
         verdict="holds",
         domain=DECODER + ", f the decoder",
-        draw=_draw,
+        draw=diagonal,
         printed=lambda w: noise_expectation(w, lambda noise: w.f(w.mean + w.scale * noise)),
         oracles={"characteristic function": _mean_by_characteristic, "adaptive": _mean_by_adaptive},
         note="A change of variables, for every f of which either side exists",
@@ -189,7 +123,7 @@ CLAIMS = [
         r"\right] + \text{Constant.}",
         verdict="holds-up-to-constant",
         domain=DECODER,
-        draw=_draw,
+        draw=diagonal,
         printed=lambda w: expectation(w, lambda z: -square_norm(w.x - w.f(z)) / (2 * w.noise_scale**2)),
         oracles={
             "characteristic function": lambda w: (
@@ -206,9 +140,9 @@ CLAIMS = [
         },
         constant=Constant(
             r"-\frac D2\log(2\pi\sigma^2)",
-            lambda w: -_log_normaliser(w),
+            lambda w: -log_normaliser(w),
             free_of="x, θ and φ",
-            vary=_other_with_same_noise,
+            vary=other_with_same_noise,
         ),
         note="The normaliser; not a constant where σ is learned, or where models of other σ are compared",
     ),
@@ -221,7 +155,7 @@ CLAIMS = [
         r" - \frac12\|\mu_\phi(x_i)\|_2^2 - \frac12 1^T\sigma_\phi^2(x_i) + \text{constant}",
         verdict="misprint",
         domain=DECODER + r"; the constant is −(D/2) log(2πσ²) + K/2, and ε ⊙ diag(v) is read as ε ⊙ v",
-        draw=_draw,
+        draw=diagonal,
         printed=lambda w: _bound(w, w.scale**2),
         oracles=_BOUND,
         note="Noise is scaled by the standard deviation σ_φ (meanfield/D14), not by the variance; besides,"
@@ -240,68 +174,5 @@ CLAIMS = [
             "the error of N(μ, diag(σ_φ⁴)) with the KL of N(μ, diag(σ_φ²)): the bound of neither",
             _error_with_less_noise,
         ),
-    ),
-    Claim(
-        "meanfield/D24a",
-        statement=r"-ELBO(x_i,\phi,\theta) = \frac{1}{2\sigma^2}\|x_i-f_\theta(\mu_\phi(x_i))\|_2^2"
-        r" + \frac12\|\mu_\phi(x_i)\|_2^2 + \text{const.}\quad(\sigma_\phi\to0)",
-        verdict="holds-up-to-constant",
-        relation="->",
-        limit=_LIMIT,
-        domain=DECODER + ", every σ_φ = s; followed is −ELBO + Σ log σ_φ as s → 0",
-        draw=_draw,
-        printed=lambda w: _reconstruction(w) / (2 * w.noise_scale**2) + w.mean @ w.mean / 2,
-        oracles=_WITHOUT_LOGS,
-        constant=Constant(
-            r"-\frac K2 + \frac D2\log(2\pi\sigma^2)\ \text{besides}\ -\sum\log\sigma_\phi",
-            lambda w: _log_normaliser(w) - len(w.mean) / 2,
-            free_of="x, θ and μ_φ",
-            vary=_other_with_same_noise,
-        ),
-        note="The error falls as σ_φ². The const. hides −Σ log σ_φ, free of θ and μ_φ",
-    ),
-    Claim(
-        "meanfield/D24b",
-        statement=r"\text{const.} = -\sum\log\sigma_\phi + \dots \to \infty",
-        verdict="holds",
-        relation="->",
-        limit=Limit(steps=(1e-4, 1e-5, 1e-6, 1e-7), rate=0.0),
-        domain=DECODER + ", every σ_φ = s → 0",
-        draw=_draw,
-        printed=lambda w: np.inf,
-        oracles={
-            "characteristic function, eigenbasis": lambda w, s: -_elbo_by_algebra(_shrunk(w, s)),
-            "quadrature": lambda w, s: -_elbo_by_quadrature(w.moved(root=s * np.eye(len(w.mean)))),
-        },
-        note="What the display does not say: the bound itself is lost, −ELBO → ∞ as −K log σ_φ. The limit"
-        " is of gradients by θ and μ_φ, not of the objective",
-    ),
-    Claim(
-        "meanfield/D25",
-        statement=r"\propto \|x_i-f_\theta(\mu_\phi(x_i))\|_2^2 + \sigma^2\|\mu_\phi(x_i)\|_2^2",
-        verdict="holds-up-to-constant",
-        relation="->",
-        limit=_LIMIT,
-        domain=DECODER + "; followed is the difference of −ELBO between two (x, θ, μ_φ) at one σ and σ_φ → 0",
-        draw=_two,
-        printed=lambda w: _autoencoder_loss(w.one) - _autoencoder_loss(w.other),
-        oracles={
-            "characteristic function, eigenbasis": lambda w, s: (
-                _elbo_by_algebra(_shrunk(w.other, s)) - _elbo_by_algebra(_shrunk(w.one, s))
-            ),
-            "quadrature": lambda w, s: (
-                _elbo_by_quadrature(w.other.moved(root=s * np.eye(len(w.other.mean))))
-                - _elbo_by_quadrature(w.one.moved(root=s * np.eye(len(w.one.mean))))
-            ),
-        },
-        constant=Constant(
-            r"\frac{1}{2\sigma^2}",
-            lambda w: 1 / (2 * w.one.noise_scale**2),
-            free_of="x, θ and μ_φ",
-            vary=lambda w, rng: Case(one=_other_with_same_noise(w.one, rng), other=w.other),
-            factor=True,
-        ),
-        note="Multiplied by 2σ², and the const. of meanfield/D24 dropped, so that ∝ is meant for"
-        " differences: the loss of a regularised autoencoder",
     ),
 ]

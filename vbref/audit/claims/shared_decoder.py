@@ -1,8 +1,11 @@
-"""E_q‖x − f(z)‖² for the decoder of `worlds_decoder`, in three ways that share nothing. No claims."""
+"""The decoder of `worlds_decoder`: its expected error and its bound, each in two ways. No claims."""
+
+import math
 
 import numpy as np
 
-from vbref.audit import oracles
+from vbref.audit import oracles, worlds
+from vbref.audit.worlds_decoder import sine_decoder
 
 DECODER = "sine decoders (1 or 2 latent, 1 to 3 observed dimensions, σ in (0.5, 1.5))"
 
@@ -39,3 +42,38 @@ def noise_expectation(w, function):
 
 def square_norm(vectors):
     return (vectors**2).sum(-1)
+
+
+# -- two ways to the whole bound, for a diagonal root: error and KL, each by its own pair of routes --
+
+
+def elbo_by_algebra(w):
+    error = error_by_characteristic(w) / w.noise_scale**2
+    log_lik = -0.5 * (error + len(w.x) * math.log(2 * math.pi * w.noise_scale**2))
+    pair = worlds.GaussianPair(w.mean, w.cov, np.zeros_like(w.mean), np.eye(len(w.mean)))
+    return log_lik - oracles.gaussian_kl_by_eigenvalues(pair)
+
+
+def elbo_by_quadrature(w):
+    k = len(w.mean)
+    log_lik = -error_by_feature(w) / (2 * w.noise_scale**2)
+    log_lik -= len(w.x) * (math.log(w.noise_scale) + math.log(2 * math.pi) / 2)
+    pair = worlds.GaussianPair(w.mean, w.cov, np.zeros(k), np.eye(k))
+    return log_lik - oracles.gaussian_kl_by_quadrature(pair)
+
+
+# -- instances with a diagonal encoder, and the constant of the Gaussian likelihood --
+
+
+def diagonal(rng):
+    return sine_decoder(rng, diagonal=True)
+
+
+def other_with_same_noise(w, rng):
+    """Everything redrawn but σ and the two dimensions."""
+    fresh = {name: rng.normal(size=getattr(w, name).shape) for name in ("x", "mean", "offset", "frequency")}
+    return w.moved(**fresh)
+
+
+def log_normaliser(w):
+    return len(w.x) / 2 * math.log(2 * math.pi * w.noise_scale**2)

@@ -11,6 +11,7 @@ from vbref.audit.claims.shared_decoder import (
     error_by_characteristic,
     error_by_feature,
     expectation,
+    log_normaliser,
     noise_expectation,
     square_norm,
 )
@@ -36,10 +37,6 @@ _FIT = {
     "characteristic function": lambda w: _from_error(w, error_by_characteristic(w)),
     "quadrature of SciPy's log density": _by_scipy,
 }
-
-
-def _log_normaliser(w):
-    return len(w.x) / 2 * np.log(2 * np.pi * w.noise_scale**2)
 
 
 def _as_printed(w, z):
@@ -151,7 +148,7 @@ CLAIMS = [
         domain=DECODER,
         draw=sine_decoder,
         printed=lambda w: (
-            -expectation(w, lambda z: square_norm(w.x - w.f(z))) / (2 * w.noise_scale**2) - _log_normaliser(w)
+            -expectation(w, lambda z: square_norm(w.x - w.f(z))) / (2 * w.noise_scale**2) - log_normaliser(w)
         ),
         oracles=_FIT,
         note="log of the exponential; the normaliser is kept, as it must be where σ is learned",
@@ -166,7 +163,7 @@ CLAIMS = [
         printed=lambda w: (
             -noise_expectation(w, lambda noise: square_norm(w.x - w.f(w.mean + noise @ w.root.T)))
             / (2 * w.noise_scale**2)
-            - _log_normaliser(w)
+            - log_normaliser(w)
         ),
         oracles=_FIT,
         note="Z = μ + Σ^½ε has law N(μ, Σ), for any root with Σ^½(Σ^½)ᵀ = Σ; here triangular ones",
