@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from vbref.audit.claim import Entry
+from vbref.audit.power import command as power
 from vbref.audit.registry import (
     Record,
     audit,
@@ -45,6 +46,7 @@ def add_parsers(subparsers: Any) -> None:
     audit_parser.add_argument(
         "--report", metavar="DIR", type=Path, help="write one HTML page, DIR/index.html"
     )
+    power.add_options(audit_parser)
     audit_parser.set_defaults(run=run_audit)
     show_parser = subparsers.add_parser("show", help="one equation: verdict, reasons, code, worked numbers")
     show_parser.add_argument("ids", nargs="+", metavar="ID", help="equation (xu/35) or step (xu/35b)")
@@ -53,6 +55,8 @@ def add_parsers(subparsers: Any) -> None:
 
 def run_audit(args: argparse.Namespace) -> int:
     """Judge what the arguments name, or all. Returns 0 as recorded, 1 a verdict differs, 2 bad usage."""
+    if args.power:
+        return power.run_power(args)
     try:
         write = _writer(args.report)
         found = _audited(args.ids)

@@ -7,6 +7,7 @@ outlives edits elsewhere and goes stale, visibly, when its own statement changes
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import CodeType
 from typing import Any
 
 from vbref.audit.power.operators import OPERATORS, constant
+from vbref.audit.power.published import PUBLISHED
 from vbref.audit.power.scope import Scope, claim_ids, formulas_of_claims, formulas_without_draws
 
 # Words, types and refusals are no formulas.
@@ -81,13 +83,12 @@ class Source:
     def __init__(self, module: str, text: str, filename: str = "<mutant>") -> None:
         self.module, self.filename = module, filename
         self.tree = ast.parse(text)
-        self._edits: dict[Mutant, tuple[Place, ast.AST]] = {}
-        for mutant, place, node in self._sites():
-            self._edits[mutant] = place, node
+        self._edits = {mutant: (place, node) for mutant, place, node in self._sites()}
+        self._texts = dict(_published(module, text))
 
     @property
     def mutants(self) -> list[Mutant]:
-        return list(self._edits)
+        return [*self._edits, *self._texts]
 
     @property
     def claims(self) -> list[str]:
@@ -96,13 +97,27 @@ class Source:
 
     def code(self, mutant: Mutant) -> CodeType:
         """Return the whole module's code with the one mistake in it."""
+        if mutant in self._texts:
+            return compile(self._texts[mutant], self.filename, "exec")
+        with self._planted(mutant):
+            return compile(self.tree, self.filename, "exec")
+
+    def text(self, mutant: Mutant) -> str:
+        """Return the whole module's source, without its comments, with the one mistake in it."""
+        if mutant in self._texts:
+            return self._texts[mutant]
+        with self._planted(mutant):
+            return ast.unparse(self.tree)
+
+    @contextmanager
+    def _planted(self, mutant: Mutant) -> Iterator[None]:
         place, node = self._edits[mutant]
-        before = place.get()
+        right = place.get()
         place.put(node)
         try:
-            return compile(self.tree, self.filename, "exec")
+            yield
         finally:
-            place.put(before)
+            place.put(right)
 
     def _scope(self) -> Scope | None:
         """Return what is a formula in the files of the audit; elsewhere, None, every function is one."""
@@ -115,9 +130,7 @@ class Source:
         for place, context in _walk(self.tree, self._scope()):
             for operator, wrong in _mistakes(place.get(), context):
                 before, after = _shown(context.statement, place, wrong)
-                mutant = Mutant(
-                    f"{self.module}:{context.function}", _line(place), operator, before, after
-                )
+                mutant = Mutant(f"{self.module}:{context.function}", _line(place), operator, before, after)
                 yield replace(mutant, nth=times[mutant.key]), place, wrong
                 times[mutant.key] += 1
 
@@ -127,6 +140,19 @@ def read(module: str) -> Source:
     path = import_module(module).__file__
     assert path is not None
     return Source(module, Path(path).read_text(encoding="utf-8"), path)
+
+
+def _published(module: str, text: str) -> Iterator[tuple[Mutant, str]]:
+    """Return the hand-written mistakes of a module with its mistaken source."""
+    for mistake in PUBLISHED:
+        if mistake.module == module:
+            place = text.find(mistake.before, text.index(f"def {mistake.function.split('.')[-1]}("))
+            if place < 0:
+                raise ValueError(f"{module}: {mistake.name!r} is about text that is not there")
+            line = text.count("\n", 0, place) + 1
+            before, after = (" ".join(part.split()) for part in (mistake.before, mistake.after))
+            mutant = Mutant(f"{module}:{mistake.function}", line, f"published: {mistake.name}", before, after)
+            yield mutant, text[:place] + mistake.after + text[place + len(mistake.before) :]
 
 
 def _mistakes(node: ast.AST, context: _Context) -> Iterator[tuple[str, ast.AST]]:
@@ -171,9 +197,7 @@ def _walk(tree: ast.Module, scope: Scope | None) -> Iterator[tuple[Place, _Conte
         yield from _below(place, _Context(MODULE_LEVEL, place, constants), scope)
 
 
-def _below(
-    place: Place, context: _Context, scope: Scope | None
-) -> Iterator[tuple[Place, _Context]]:
+def _below(place: Place, context: _Context, scope: Scope | None) -> Iterator[tuple[Place, _Context]]:
     node = place.get()
     if isinstance(node, _WORDS) or _is_words(node):
         return
@@ -192,9 +216,7 @@ def _below(
             yield from _below(Place(node, field), compared, scope)
 
 
-def _inside(
-    node: ast.AST, place: Place, context: _Context, scope: Scope | None
-) -> _Context:
+def _inside(node: ast.AST, place: Place, context: _Context, scope: Scope | None) -> _Context:
     """Return the context that holds from this node down."""
     if scope is not None and node in scope:
         label = scope[node]

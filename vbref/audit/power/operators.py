@@ -6,18 +6,40 @@ the node itself. What a mistake does to accuracy alone is not asked: thresholds 
 
 import ast
 from collections.abc import Callable, Iterator
-from copy import deepcopy
+from copy import copy, deepcopy
 
 Operator = Callable[[ast.AST], Iterator[ast.AST]]
 
 _OPPOSITE = {"min": "max", "minimum": "maximum", "argmin": "argmax", "fmin": "fmax", "amin": "amax"}
 _OPPOSITE |= {other: one for one, other in _OPPOSITE.items()}
 _SUMS = {"sum": "mean", "mean": "sum", "prod": "sum"}
-_FUNCTIONS = {"log", "exp", "log1p", "expm1", "sqrt", "square", "abs", "fabs", "lgamma", "digamma", "trigamma"}
+_FUNCTIONS = {
+    "log",
+    "exp",
+    "log1p",
+    "expm1",
+    "sqrt",
+    "square",
+    "abs",
+    "fabs",
+    "lgamma",
+    "digamma",
+    "trigamma",
+}
 _FUNCTIONS |= {"tanh", "cumsum", "gammaln", "log_gamma", "log_sigmoid", "sigmoid", "softplus", "softmax"}
 _NEAR = {"log1p": "log", "expm1": "exp"}
 _SYMMETRIC = {"min", "max", "minimum", "maximum", "logaddexp", "add", "multiply", "hypot", "log_beta"}
-_NO_FORMULA = {"isinstance", "getattr", "zip", "range", "issubclass", "partial", "replace", "moveaxis", "slice"}
+_NO_FORMULA = {
+    "isinstance",
+    "getattr",
+    "zip",
+    "range",
+    "issubclass",
+    "partial",
+    "replace",
+    "moveaxis",
+    "slice",
+}
 _COUNTS = {"K", "k", "n", "m", "D", "N"}
 
 
@@ -109,7 +131,7 @@ def swapped_roles(node: ast.AST) -> Iterator[ast.AST]:
         of_p = [f"{name[:-2]}_p" for name in of_q]
         swap = ast.Assign([_names([*of_q, *of_p], ast.Store())], _names([*of_p, *of_q], ast.Load()))
         first = 1 if ast.get_docstring(node) else 0
-        other = ast.FunctionDef(**{field: getattr(node, field, None) for field in node._fields})
+        other = copy(node)
         other.body = [*node.body[:first], swap, *node.body[first:]]
         yield other
 
@@ -128,7 +150,7 @@ def sum_for_mean(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def off_by_one(node: ast.AST) -> Iterator[ast.AST]:
-    """K ± 1 for K: a length, a size of an axis or a count in a formula; a range that ends or begins wrongly."""
+    """K ± 1 for K: a length, a size of an axis or a count in a formula; a range with a wrong end."""
     match node:
         case ast.Call(ast.Name("range"), [stop], []):
             yield ast.Call(node.func, [_plus(stop, -1)], [])
@@ -146,7 +168,7 @@ def off_by_one(node: ast.AST) -> Iterator[ast.AST]:
 def constant(node: ast.AST) -> Iterator[ast.AST]:
     """1 for ½, 2 for 1, 1 for 2 and for 0; otherwise a whole number less one, a real one doubled."""
     match node:
-        case ast.Constant(value) if type(value) in (int, float):
+        case ast.Constant(int() | float() as value) if not isinstance(value, bool):
             yield ast.Constant(_perturbed(value))
 
 
@@ -207,7 +229,9 @@ def _counts(node: ast.expr) -> bool:
 
 def _name(node: ast.AST) -> str:
     """Return the last word of a name or dotted name, "" of anything else."""
-    return getattr(node, "attr", getattr(node, "id", "")) if isinstance(node, ast.Name | ast.Attribute) else ""
+    return (
+        getattr(node, "attr", getattr(node, "id", "")) if isinstance(node, ast.Name | ast.Attribute) else ""
+    )
 
 
 def _renamed(node: ast.AST, name: str) -> ast.expr:

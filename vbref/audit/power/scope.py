@@ -15,7 +15,7 @@ Scope = dict[ast.AST, str]
 
 def formulas_of_claims(tree: ast.Module) -> Scope | None:
     """Return each function or lambda that is a formula of a claim, with a label; None where none claims."""
-    claims = [node for node in ast.walk(tree) if _is_claim(node)]
+    claims = _claims(tree)
     if not claims:
         return None
     found: Scope = {}
@@ -37,7 +37,7 @@ def formulas_of_claims(tree: ast.Module) -> Scope | None:
 
 
 def claim_ids(tree: ast.Module) -> list[str]:
-    return [_id(node) for node in ast.walk(tree) if _is_claim(node)]
+    return [_id(claim) for claim in _claims(tree)]
 
 
 def formulas_without_draws(tree: ast.Module) -> Scope:
@@ -55,8 +55,9 @@ def _draws(node: ast.AST) -> bool:
     return isinstance(node, ast.FunctionDef) and "rng" in [argument.arg for argument in node.args.args]
 
 
-def _is_claim(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Claim"
+def _claims(tree: ast.Module) -> list[ast.Call]:
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Claim"]
 
 
 def _id(claim: ast.Call) -> str:

@@ -34,7 +34,7 @@ _AT_LEAST = 4.0
 
 @dataclass
 class Measured:
-    """A check on the right code: whether it passes, in how many seconds, and what of vbref it calls, by file."""
+    """A check on the right code: whether it passes, in how many seconds, what of vbref it calls, by file."""
 
     check: Check
     passed: bool
@@ -155,7 +155,7 @@ def _task(source: Source, mutant: Mutant, measured: list[Measured]) -> Task:
 
 
 def _claims_near(source: Source, mutant: Mutant) -> set[str]:
-    """Return the claims to ask about a mutant in a file of claims: its own, or all of the file for a helper."""
+    """Return the claims to ask of a mutant in a file of claims: its own, or for a helper all."""
     own = mutant.function.split(" ")[0]
     return {f"claim {id}" for id in source.claims if id == own or own not in source.claims}
 
