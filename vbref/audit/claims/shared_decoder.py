@@ -7,7 +7,7 @@ import numpy as np
 from vbref.audit import oracles, worlds
 from vbref.audit.worlds_decoder import sine_decoder
 
-DECODER = "sine decoders (1 or 2 latent, 1 to 3 observed dimensions, σ in (0.5, 1.5))"
+DECODER = "sine decoders (K = 1 or 2 latent, D = 1 to 3 observed dimensions, σ in (0.5, 1.5))"
 
 
 def error_by_characteristic(w):
