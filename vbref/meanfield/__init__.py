@@ -1,5 +1,6 @@
 """Mean field: coordinate ascent, each factor of q set to q̂_j ∝ exp E_{−j} log p(x, z) (meanfield/D30)."""
 
+from vbref.meanfield import families, identities
 from vbref.meanfield.amortisation import amortisation_gap, cubature, fit_per_point
 from vbref.meanfield.binary_field import BinaryField
 from vbref.meanfield.engine import Ascent, Bound, BoundFell, Update, ascend, best_of
@@ -23,7 +24,9 @@ __all__ = [
     "best_of",
     "coordinate_ascent",
     "cubature",
+    "families",
     "fit_per_point",
     "from_sklearn",
+    "identities",
     "sklearn_bound",
 ]

@@ -1,0 +1,199 @@
+"""Exponential families in natural coordinates, q(θ) = h(θ) exp(ηᵀT(θ) − A(η)): what `identities` needs.
+
+η is a flat vector and minimal: its moments E[T] = ∇A(η) can be any point of an open set, so that ∇²A, the
+Fisher information, can be inverted. Each family has `natural(usual parameters) → η`, `usual(η)` back,
+`log_normaliser(η)` = A in nats and `moments(η)` = E[T], in closed forms of which neither is derived from the
+other.
+"""
+
+from dataclasses import dataclass
+from math import lgamma
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vbref.numerics import digamma, logsumexp
+
+Array = NDArray[Any]
+_LOG_2PI = float(np.log(2 * np.pi))
+
+
+class Family(Protocol):
+    """What the identities need of a family."""
+
+    def log_normaliser(self, eta: Array) -> float:
+        """A(η), in nats."""
+        ...
+
+    def moments(self, eta: Array) -> Array:
+        """E[T], of the shape of η."""
+        ...
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """n states, the last as the reference: T the indicators of the others, η_k = log q_k/q_n."""
+
+    def natural(self, probs: Array) -> Array:
+        """η (n − 1,) of probabilities (n,), all > 0."""
+        return np.log(probs[:-1]) - np.log(probs[-1])
+
+    def usual(self, eta: Array) -> Array:
+        """Probabilities (n,)."""
+        logits = np.append(eta, 0.0)
+        return np.exp(logits - logsumexp(logits))
+
+    def log_normaliser(self, eta: Array) -> float:
+        """log(1 + Σ e^η)."""
+        return float(logsumexp(np.append(eta, 0.0)))
+
+    def moments(self, eta: Array) -> Array:
+        """The probabilities of all states but the last."""
+        return self.usual(eta)[:-1]
+
+
+@dataclass(frozen=True)
+class Spin:
+    """s = ±1, T = s: η is the field on it."""
+
+    def natural(self, mean: float) -> Array:
+        """η (1,) of a mean in (−1, 1)."""
+        return np.array([np.arctanh(mean)])
+
+    def usual(self, eta: Array) -> float:
+        """The mean."""
+        return float(np.tanh(eta[0]))
+
+    def log_normaliser(self, eta: Array) -> float:
+        """log 2 cosh η."""
+        return float(np.logaddexp(eta[0], -eta[0]))
+
+    def moments(self, eta: Array) -> Array:
+        """tanh η."""
+        return np.tanh(eta)
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """T = (log x, x), η = (a − 1, −b)."""
+
+    def natural(self, concentration: float, rate: float) -> Array:
+        """η (2,)."""
+        return np.array([concentration - 1.0, -rate])
+
+    def usual(self, eta: Array) -> tuple[float, float]:
+        """(a, b)."""
+        return float(eta[0]) + 1, -float(eta[1])
+
+    def log_normaliser(self, eta: Array) -> float:
+        """log Γ(a) − a log b."""
+        a, b = self.usual(eta)
+        return lgamma(a) - a * float(np.log(b))
+
+    def moments(self, eta: Array) -> Array:
+        """(ψ(a) − log b, a/b)."""
+        a, b = self.usual(eta)
+        return np.array([digamma(a) - np.log(b), a / b])
+
+
+@dataclass(frozen=True)
+class Dirichlet:
+    """T = log π, η = α − 1."""
+
+    def natural(self, concentration: Array) -> Array:
+        """η (K,)."""
+        return np.asarray(concentration) - 1.0
+
+    def usual(self, eta: Array) -> Array:
+        """α (K,)."""
+        return eta + 1
+
+    def log_normaliser(self, eta: Array) -> float:
+        """Σ log Γ(α_k) − log Γ(Σ α_k)."""
+        alpha = self.usual(eta)
+        return sum(map(lgamma, alpha.tolist())) - lgamma(float(alpha.sum()))
+
+    def moments(self, eta: Array) -> Array:
+        """ψ(α_k) − ψ(Σ α)."""
+        alpha = self.usual(eta)
+        return digamma(alpha) - digamma(alpha.sum())
+
+
+@dataclass(frozen=True)
+class Normal:
+    """N(m, Λ⁻¹) in `dim` dimensions: T = (z, z_i z_j for i ≥ j), η = (Λm, −½Λ, its off-diagonals twice)."""
+
+    dim: int
+
+    def natural(self, mean: Array, precision: Array) -> Array:
+        """η (D + D(D + 1)/2,)."""
+        return np.concatenate([precision @ mean, _packed(-precision / 2)])
+
+    def usual(self, eta: Array) -> tuple[Array, Array]:
+        """(m, Λ)."""
+        precision = -2 * _unpacked(eta[self.dim :], self.dim)
+        return np.linalg.solve(precision, eta[: self.dim]), precision
+
+    def log_normaliser(self, eta: Array) -> float:
+        """½ mᵀΛm − ½ log|Λ| + ½ D log 2π."""
+        mean, precision = self.usual(eta)
+        return (float(mean @ eta[: self.dim]) - _log_det(precision) + self.dim * _LOG_2PI) / 2
+
+    def moments(self, eta: Array) -> Array:
+        """(m, those of mmᵀ + Λ⁻¹ with i ≥ j)."""
+        mean, precision = self.usual(eta)
+        second = np.outer(mean, mean) + np.linalg.inv(precision)
+        return np.concatenate([mean, second[np.tril_indices(self.dim)]])
+
+
+@dataclass(frozen=True)
+class NormalGamma:
+    """N(w | m, (τP)⁻¹) Gam(τ | a, b) for w in `dim` dimensions.
+
+    T = (log τ, τ, τw, τ w_i w_j for i ≥ j), η = (a − 1 + D/2, −b − ½ mᵀPm, Pm, −½P, its off-diagonals twice).
+    """
+
+    dim: int
+
+    def natural(self, mean: Array, precision: Array, concentration: float, rate: float) -> Array:
+        """η (2 + D + D(D + 1)/2,)."""
+        pull = precision @ mean
+        noise = [concentration - 1 + self.dim / 2, -rate - float(mean @ pull) / 2]
+        return np.concatenate([noise, pull, _packed(-precision / 2)])
+
+    def usual(self, eta: Array) -> tuple[Array, Array, float, float]:
+        """(m, P, a, b)."""
+        pull = eta[2 : 2 + self.dim]
+        precision = -2 * _unpacked(eta[2 + self.dim :], self.dim)
+        mean = np.linalg.solve(precision, pull)
+        return mean, precision, float(eta[0]) + 1 - self.dim / 2, -float(eta[1]) - float(mean @ pull) / 2
+
+    def log_normaliser(self, eta: Array) -> float:
+        """log Γ(a) − a log b − ½ log|P| + ½ D log 2π."""
+        _, precision, a, b = self.usual(eta)
+        return lgamma(a) - a * float(np.log(b)) + (self.dim * _LOG_2PI - _log_det(precision)) / 2
+
+    def moments(self, eta: Array) -> Array:
+        """(ψ(a) − log b, a/b, m a/b, those of mmᵀ a/b + P⁻¹ with i ≥ j)."""
+        mean, precision, a, b = self.usual(eta)
+        second = a / b * np.outer(mean, mean) + np.linalg.inv(precision)
+        noise = [digamma(a) - np.log(b), a / b]
+        return np.concatenate([noise, a / b * mean, second[np.tril_indices(self.dim)]])
+
+
+def _packed(matrix: Array) -> Array:
+    """The coefficients of z_i z_j, i ≥ j, in zᵀ matrix z: a symmetric matrix's off-diagonals count twice."""
+    whole = 2 * matrix - np.diag(np.diagonal(matrix))
+    return whole[np.tril_indices(len(matrix))]
+
+
+def _unpacked(coefficients: Array, dim: int) -> Array:
+    """The symmetric matrix that `_packed` packs."""
+    lower = np.zeros((dim, dim))
+    lower[np.tril_indices(dim)] = coefficients
+    return (lower + lower.T) / 2
+
+
+def _log_det(matrix: Array) -> float:
+    return 2 * float(np.log(np.diagonal(np.linalg.cholesky(matrix))).sum())
