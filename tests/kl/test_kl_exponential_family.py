@@ -262,4 +262,8 @@ def test_refused():
     with pytest.raises(ValueError, match="scale_p must have shape"):
         wishart(3.0, one, 3.0, np.eye(3))
     with pytest.raises(ValueError, match="out of the range of float64"):
+        beta(5e-324, 5e-324, 5e-324, 1e-300)
+    with pytest.raises(ValueError, match="out of the range of float64"):
+        dirichlet(np.array([5e-324, 5e-324]), np.array([5e-324, 1e-300]))
+    with pytest.raises(ValueError, match="out of the range of float64"):
         beta_grad(1e-150, 1e-150, 1.0, 1e150)
