@@ -52,6 +52,21 @@ def test_no_formula_of_a_claim_stays_source():
     assert [id for id, latex in claimed() if formula(latex).startswith("<pre")] == []
 
 
+@pytest.mark.parametrize(
+    ("latex", "shown"),
+    [
+        (r"\mathbb E_q", "𝔼q"),
+        (r"\mathbf x|\mathcal N", "𝐱|𝒩"),
+        (r"\arg \max_q x", "arg\u2009maxqx"),
+        (r"a \sim b, a \simeq b", "a∼b,a≃b"),
+        (r"\text{99\% of}} x", "99%\u00a0ofx"),
+        (r"p || q \tag{3}", "p‖q(3)"),
+    ],
+)
+def test_what_latex2mathml_lacks_is_mended(latex, shown):
+    assert "".join(ElementTree.fromstring(formula(latex)).itertext()) == shown
+
+
 def test_a_formula_that_cannot_be_converted_is_shown_as_its_source():
     for latex in (r"\frac", r"\nosuchcommand x", r"a & b", "{"):
         assert formula(latex).startswith('<pre class="tex">')

@@ -112,7 +112,7 @@ def short(value: object) -> str:
     """Return a value in a few digits."""
     if isinstance(value, list):
         return "[" + ", ".join(short(entry) for entry in value) + "]"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value + 0.0:.6g}" if isinstance(value, float) else str(value)  # + 0.0: no sign on zero
 
 
 def plain(value: Any) -> Any:

@@ -85,6 +85,7 @@ def _mended(latex: str) -> str:
     """Return the source in the LaTeX that latex2mathml knows."""
     latex = _balanced(latex)
     latex = re.sub(r"\\arg\s*\\(max|min)(?![a-zA-Z])", r"\\arg\1", latex.strip())
+    latex = re.sub(r"\\math(bb|bf|cal|rm)\s+([a-zA-Z])", r"\\math\1{\2}", latex)
     latex = re.sub(r"\\tag\{(\w+)\}", r"\\qquad(\\text{\1})", latex)
     latex = re.sub(r"\\sim(?![a-zA-Z])", r"\\thicksim", latex).replace("||", r"\|")
     latex = re.sub(r"\\(begin|end)\{aligned\}", r"\\\1{split}", latex)
