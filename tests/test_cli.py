@@ -101,6 +101,7 @@ def test_interrupted_run_resumes_to_the_same_bits(tmp_path, capsys, plain, image
         assert main([*common, "--out", str(tmp_path / "cut")]) == 130
         one_line(capsys.readouterr().err, "interrupted", f"vbref train vae --resume {tmp_path / 'cut'}")
     assert main(["train", "vae", "--resume", str(tmp_path / "cut")]) == 0
+    assert "epoch    1/5" not in capsys.readouterr().out
     for name in ("params.npz", "bounds.json"):
         whole, cut = ((tmp_path / run / name) for run in ("whole", "cut"))
         if name.endswith("json"):
@@ -281,3 +282,15 @@ def test_held_out_rows_keep_their_labels(tmp_path):
     task = runs.task("vae", given)
     np.testing.assert_array_equal(task.test[:, 0] * 64, task.test_labels)
     assert sorted([*task.train.index, *task.test_labels]) == list(y)
+
+
+def test_no_row_is_both_trained_on_and_held_out():
+    task = runs.task("vae", {"patience": 3})
+    parts = [set(task.train.index), set(task.validation.index)]
+    assert len(parts[1]) == 149
+    assert not parts[0] & parts[1]
+    assert len(parts[0] | parts[1]) + len(task.test) == 1797
+
+
+def test_the_digits_are_divided_by_their_largest_value():
+    assert runs.task("vae", {"binarise": "none"}).test.max() == 1

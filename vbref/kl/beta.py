@@ -165,8 +165,8 @@ def beta(a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike) -> Any:
     log B(a_p, b_p) − log B(a_q, b_q) + (a_q − a_p) ψ(a_q) + (b_q − b_p) ψ(b_q) + (a_p − a_q + b_p − b_q)
     ψ(a_q + b_q), the Bregman divergence of log B, computed without its cancellations.
 
-    All arguments > 0, and broadcast; returns their common shape. Raises ValueError for anything else, and where parts of
-    a result overflow (shapes of 1e±308).
+    All arguments > 0, and broadcast; returns their common shape. Raises ValueError for anything else, and
+    where parts of the value overflow (shapes of 1e±308).
     """
     (value,) = representable((elementwise(_beta_loop, **_positive(a_q=a_q, b_q=b_q, a_p=a_p, b_p=b_p)),))
     return value
@@ -188,8 +188,8 @@ def dirichlet(concentration_q: ArrayLike, concentration_p: ArrayLike) -> Any:
     KLs of the betas by which a stick is broken, each ≥ 0.
 
     Arguments (..., K) > 0 with K ≥ 1 (at K = 1 both are the same point, and the KL is 0), which
-    broadcast; returns (...). Raises ValueError for anything else, and where parts of
-    a result overflow (shapes of 1e±308).
+    broadcast; returns (...). Raises ValueError for anything else, and where parts of the
+    value overflow (shapes of 1e±308).
     """
     q, p, shape = _rows(concentration_q, concentration_p)
     out = np.empty(shape[:-1], q.dtype)
