@@ -32,7 +32,7 @@ def effective_clusters(responsibilities: ArrayLike) -> float:
 
 
 def confidence(responsibilities: ArrayLike) -> float:
-    """The mean of each row's largest responsibility: 1/C where all clusters are alike, 1 where all is sure."""
+    """The mean largest responsibility of a row: 1/C where all clusters are alike, 1 where all are sure."""
     return float(_rows(responsibilities).max(axis=-1).mean())
 
 
