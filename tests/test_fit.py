@@ -2,6 +2,8 @@ import functools
 import itertools
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -341,3 +343,30 @@ def test_a_record_is_json_without_pickle(tmp_path):
     assert record["settings"]["batch_size"] == 16
     with pytest.raises(TypeError, match="plain values"):
         checkpoint.save(path, {}, {"a": object()})
+
+
+_TWO_EPOCHS = """
+import sys
+import numpy as np
+import vbref
+from vbref.models import VAE
+
+x = np.random.default_rng(0).integers(0, 2, (300, 784)).astype(float)
+rng = np.random.default_rng(1)
+params, _ = vbref.fit(VAE(784, 20, (400,)), x, epochs=2, batch_size=100, rng=rng)
+np.savez(sys.argv[1], drawn=rng.random(), **params)
+"""
+
+
+def test_another_number_of_threads_changes_rounding_alone(tmp_path):
+    runs = []
+    for threads in ("1", "2"):
+        path = tmp_path / f"{threads}.npz"
+        settings = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+        subprocess.run([sys.executable, "-c", _TWO_EPOCHS, path], env=os.environ | settings, check=True)
+        with np.load(path) as arrays:
+            runs.append(dict(arrays))
+    one, two = runs
+    assert one["drawn"] == two["drawn"]
+    for name in one:  # Adam's g/(|g| + 1e-8) may make 1e-16 in a small g 1e-8 of a step of 1e-3, each of 6 times
+        np.testing.assert_allclose(one[name], two[name], rtol=0, atol=6e-11)
