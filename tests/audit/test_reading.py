@@ -95,7 +95,11 @@ def interrupted(rng):
             raise ImportError("initialization failed")
         raise
 
-claim = Claim("mine/1", statement="x", domain="d", draw=interrupted, printed=abs, oracles=dict(a=abs, b=abs))
+def late(rng):
+    raise SystemExit("the audit went on")
+
+sides = dict(statement="x", domain="d", printed=abs, oracles=dict(a=abs, b=abs))
+claims = [Claim("mine/1", draw=interrupted, **sides), Claim("mine/2", draw=late, **sides)]
 """
     )
     assert main(["audit", str(file)]) == 130

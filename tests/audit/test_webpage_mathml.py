@@ -68,7 +68,7 @@ def test_what_latex2mathml_lacks_is_mended(latex, shown):
 
 
 def test_a_formula_that_cannot_be_converted_is_shown_as_its_source():
-    for latex in (r"\frac", r"\nosuchcommand x", r"a & b", "{"):
+    for latex in (r"\frac", r"\nosuchcommand x", r"a & b", "{", r"\fbox{x}"):
         assert formula(latex).startswith('<pre class="tex">')
 
 

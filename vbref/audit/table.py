@@ -57,7 +57,7 @@ def _table(records: Sequence[Record], colour: bool) -> str:
 def _list(records: Sequence[Record], colour: bool) -> str:
     lines = []
     for note, count in _counts(records).items():
-        lines.append(paint(f"{note}: {_several(count.total(), 'equation')}", "note", colour))
+        lines.append(paint(f"{note}: {several(count.total(), 'equation')}", "note", colour))
         lines += [
             "  " + paint(f"{count[verdict]:4} {title}", verdict, colour)
             for verdict, title in _COLUMNS.items()
@@ -86,7 +86,7 @@ def one_line(record: Record) -> str:
     """Return a misprint in one line: its reason, and the counterexample's numbers."""
     shown = record.counterexample
     if not shown:
-        return headline(record) or "no reason is given"
+        return headline(record)
     numbers = f"printed {short(shown['printed'])}, true {short(shown['true'])}"
     return f"{headline(record)} [{shown['instance']}: {numbers}]"
 
@@ -95,7 +95,7 @@ def headline(record: Record) -> str:
     """Return the first sentence of a record's prose."""
     entry = record.entry
     text = getattr(entry, "why", "") or (entry.note if entry else "") or record.reason
-    return " ".join(re.split(r"(?<=[a-zA-Z)])\. ", text)[0].rstrip(".").split())
+    return " ".join(re.split(r"(?<=[a-zA-Z)])\. ", text)[0].rstrip(".").split()) or "no reason is given"
 
 
 def _failures(records: Sequence[Record], colour: bool, width: int) -> str:
@@ -109,13 +109,12 @@ def _closing(records: Sequence[Record]) -> str:
     waiting = [record for record in found if record.verdict == NOT_YET]
     failed = sum(bool(record.failures) for record in records)
     steps = len([record for record in records if record.entry is not None])
-    judged = f"{len(found) - len(waiting)} of {_several(len(found), 'equation')} judged"
-    text = f"{judged} in {_several(steps, 'claim')}; "
-    text += (
-        f"{_several(failed, 'claim')} failed." if failed else "every computed verdict is the recorded one."
-    )
+    judged = f"{len(found) - len(waiting)} of {several(len(found), 'equation')} judged"
+    text = f"{judged} in {several(steps, 'claim')}; "
+    text += f"{several(failed, 'claim')} failed." if failed else "every computed verdict is the recorded one."
     return text + (f" {len(waiting)} not yet judged." if waiting else "")
 
 
-def _several(count: int, noun: str) -> str:
+def several(count: int, noun: str) -> str:
+    """Return a count with its noun."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

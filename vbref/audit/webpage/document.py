@@ -7,7 +7,7 @@ from importlib import metadata, resources
 
 from vbref.audit.claim import SEVERITY
 from vbref.audit.registry import NOT_YET, Record, equations
-from vbref.audit.table import headline
+from vbref.audit.table import headline, several
 from vbref.audit.webpage.article import article
 from vbref.audit.webpage.markup import MARKS, anchor, badge, element, escape, lines, link, prose
 
@@ -82,8 +82,10 @@ def _opening(title: str, records: Sequence[Record]) -> str:
     count = Counter(record.verdict for record in found)
     counted = [f"<li>{badge(verdict)} <b>{count[verdict]}</b></li>" for verdict in _ordered(count)]
     failed = sum(bool(record.failures) for record in records)
-    judged = f"{len(found) - count[NOT_YET]} of {len(found)} equations judged."
-    agreed = f"{failed} claims failed." if failed else "Every computed verdict is the recorded one."
+    judged = f"{len(found) - count[NOT_YET]} of {several(len(found), 'equation')} judged."
+    agreed = (
+        f"{several(failed, 'claim')} failed." if failed else "Every computed verdict is the recorded one."
+    )
     summary = element("p", escape(f"{judged} {agreed}"), class_="failed" if failed else "")
     return lines(
         [
