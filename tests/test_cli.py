@@ -294,3 +294,19 @@ def test_no_row_is_both_trained_on_and_held_out():
 
 def test_the_digits_are_divided_by_their_largest_value():
     assert runs.task("vae", {"binarise": "none"}).test.max() == 1
+
+
+def test_two_rows_will_do_and_one_is_named(tmp_path, capsys, plain):
+    for rows in (1, 2):
+        np.save(tmp_path / f"{rows}.npy", np.full((rows, 3), 0.5))
+    argv = ["train", "vae", "--epochs", "1", "--hidden", "2", "--out", str(tmp_path / "run"), "--data"]
+    assert main([*argv, str(tmp_path / "1.npy")]) == 2
+    one_line(capsys.readouterr().err, "1.npy: needs two rows")
+    assert main([*argv, str(tmp_path / "2.npy")]) == 0
+
+
+def test_values_beyond_the_dtype_are_one_clear_line(tmp_path, capsys, plain):
+    np.save(tmp_path / "huge.npy", np.full((9, 3), 1e300))
+    argv = ["train", "vae", "--likelihood", "gaussian", "--out", str(tmp_path / "run")]
+    assert main([*argv, "--data", str(tmp_path / "huge.npy"), "--dtype", "float32"]) == 2
+    one_line(capsys.readouterr().err, "x must be finite")

@@ -107,8 +107,10 @@ def task(system: str, given: Config) -> Task:
 def _complete(config: Config, x: NDArray[Any]) -> None:
     bernoulli = config["likelihood"] == "bernoulli"
     n = len(x)
+    if n < 2:
+        raise ValueError(f"{config['data']}: needs two rows at least, one to train on and one to hold out")
     data_says = {
-        "test_size": min(n // 6, _MOST_HELD_OUT),
+        "test_size": min(max(1, n // 6), _MOST_HELD_OUT),
         "binarise": "dynamic" if bernoulli else "none",
         "scale": None if bernoulli else "learned",
         "k": 5 if config["objective"] == "iwae" else 1,

@@ -29,7 +29,8 @@ class Prepare:
 
     def __call__(self, rows: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         dtype = np.dtype(self.dtype)
-        values = rows.astype(dtype)
+        with np.errstate(over="ignore"):  # to inf, which every model refuses by name
+            values = rows.astype(dtype)
         values /= dtype.type(self.maximum)
         if self.binarise == "static":
             return (values >= 0.5).astype(dtype)
