@@ -60,7 +60,8 @@ def mixture(model: "GaussianMixture", x: Array) -> "Figure":
         if weight > _LEAST_WEIGHT:
             for radius in (1, 2):
                 axes.plot(*_ellipse(mean, plane.T @ cov @ plane, radius), color=colour, linewidth=1.5)
-            axes.annotate(f"{weight:.2f}", mean, color="#222222", fontsize=10, ha="center", weight="bold")
+            box = {"boxstyle": "round,pad=0.2", "color": "white", "alpha": 0.75}
+            axes.annotate(f"{weight:.2f}", mean, color="#222222", fontsize=10, ha="center", bbox=box)
     _dress(axes, *names, "responsibilities, and E[Λ]⁻¹ at one and two deviations")
     return figure
 

@@ -31,7 +31,7 @@ class Bound(NamedTuple):
     @property
     def rounding(self) -> float:
         """How far the value may be from the exact one: ROUNDING_ULPS · ε · magnitude, with ε = 2⁻⁵²."""
-        return ROUNDING_ULPS * float(np.finfo(np.float64).eps) * max(self.magnitude, abs(self.value))
+        return ROUNDING_ULPS * sys.float_info.epsilon * max(self.magnitude, abs(self.value))
 
 
 class BoundFell(ArithmeticError):

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, gammaln
 
+from vbref.meanfield.mixture.factors import factor
 from vbref.meanfield.mixture.statistics import Statistics
 
 Array = NDArray[np.float64]
@@ -58,8 +59,8 @@ class Precision(Protocol):
 
     dense: bool
 
-    def law(self, count: Array, squares: Array) -> Law:
-        """q(Λ) from N_k and C_k − C_0."""
+    def law(self, count: Array, scatter: Array, weight: Array, gap: Array) -> Law:
+        """q(Λ) from N_k and C_k − C_0 = scatter_k + weight_k gap_k gap_kᵀ."""
 
     def covariance(self, law: Law) -> Array:
         """E[Λ]⁻¹."""
@@ -75,37 +76,38 @@ class Wishart:
 
     def __init__(self, df: float, inverse_scale: Array, tied: bool) -> None:
         self.df, self.inverse_scale, self.tied = df, inverse_scale, tied
-        self._tril, self._log_det = _cholesky(inverse_scale[None])[::2]
-        self._log_b = _log_b(np.array([df]), self._log_det, self.dim)
+        none = np.zeros((1, 0))
+        self._tril, _, log_det, _ = _factors(inverse_scale[None], none, np.zeros((1, 0, self.dim)))
+        self._log_b = _log_b(np.array([df]), log_det, self.dim)
 
     @property
     def dim(self) -> int:
         return len(self.inverse_scale)
 
-    def law(self, count: Array, squares: Array) -> Law:
+    def law(self, count: Array, scatter: Array, weight: Array, gap: Array) -> Law:
         """q(Λ_k) = W(ν_k, C_k⁻¹): E[log|Λ|] = Σ_d ψ((ν − d)/2) + D log 2 − log|C| (Bishop 10.65)."""
-        n, added = (
-            (count.sum(keepdims=True), squares.sum(axis=0, keepdims=True)) if self.tied else (count, squares)
-        )
-        d, nu, c = self.dim, self.df + n, self.inverse_scale + added
-        tril, inverse, log_det_c = _cholesky(c)
+        groups = (1, len(count)) if self.tied else (len(count), 1)
+        n = count.reshape(groups).sum(axis=1)
+        base = self.inverse_scale + (scatter.sum(axis=0, keepdims=True) if self.tied else scatter)
+        weight, gap = weight.reshape(groups), gap.reshape(*groups, self.dim)
+        d, nu = self.dim, self.df + n
+        tril, inverse, log_det_c, sensitivity = _factors(base, weight, gap)
         log_det = digamma((nu[:, None] - np.arange(d)) / 2).sum(axis=1) + d * math.log(2) - log_det_c
         root, inverse_root = np.sqrt(nu)[:, None, None] * inverse, tril / np.sqrt(nu)[:, None, None]
         trace = np.square(root @ self._tril).sum(axis=(1, 2))
         log_b = _log_b(nu, log_det_c, d)
         log_b_0 = np.broadcast_to(self._log_b, nu.shape)
-        precision = np.abs(np.swapaxes(inverse, 1, 2) @ inverse)
         k = len(count)
         return Law(
             df=nu,
-            inverse_scale=c,
+            inverse_scale=base + (weight[:, :, None] * gap).swapaxes(1, 2) @ gap,
             root=_repeated(root, k),
             inverse_root=_repeated(inverse_root, k),
             log_det=_repeated(log_det, k),
             log_prior=np.concatenate([log_b_0, (self.df - d - 1) / 2 * log_det, -trace / 2]),
             log_posterior=np.concatenate([log_b, (nu - d - 1) / 2 * log_det, -nu * d / 2]),
             kl=np.concatenate([log_b, -log_b_0, n / 2 * log_det, trace / 2, -nu * d / 2]),
-            sensitivity=float((nu / 2) @ (precision * np.abs(c)).sum(axis=(1, 2))),
+            sensitivity=float(nu @ sensitivity) / 2,
         )
 
     def covariance(self, law: Law) -> Array:
@@ -128,9 +130,10 @@ class Gammas:
     def __init__(self, df: float, inverse_scale: Array, spherical: bool, dim: int) -> None:
         self.df, self.inverse_scale, self.spherical, self.dim = df, inverse_scale, spherical, dim
 
-    def law(self, count: Array, squares: Array) -> Law:
+    def law(self, count: Array, scatter: Array, weight: Array, gap: Array) -> Law:
         """q(λ) = Gamma(½mν, ½mC), m = D if spherical, else 1: E[λ] = ν/C, E[log λ] = ψ(½mν) − log ½mC."""
         m = self.dim if self.spherical else 1
+        squares = scatter + weight[:, None] * np.square(gap)
         added = squares.mean(axis=1, keepdims=True) if self.spherical else squares
         nu, c = (self.df + count)[:, None], self.inverse_scale + added
         a_0, b_0, a, b = m * self.df / 2, m * self.inverse_scale / 2, m * nu / 2, m * c / 2
@@ -178,17 +181,15 @@ def _log_b(nu: Array, log_det_c: Array, d: int) -> Array:
     return nu / 2 * (log_det_c - d * math.log(2)) - d * (d - 1) / 4 * math.log(math.pi) - log_gamma
 
 
-def _cholesky(c: Array) -> tuple[Array, Array, Array]:
-    """L with LLᵀ = C, L⁻¹, log|C|, (G, …): by way of the unit diagonal, so that scales do not matter."""
-    scale = np.sqrt(np.diagonal(c, axis1=1, axis2=2))
-    try:
-        unit = np.linalg.cholesky(c / (scale[:, :, None] * scale[:, None, :]))
-    except np.linalg.LinAlgError:
+def _factors(base: Array, weights: Array, gaps: Array) -> tuple[Array, Array, Array, Array]:
+    """L, L⁻¹, log|C| and the sensitivity to rounding of C_g = base_g + Σ_k w_gk gap_gk gap_gkᵀ, (G, …)."""
+    tril, inverse, log_det = np.zeros_like(base), np.zeros_like(base), np.empty(len(base))
+    sensitivity = np.empty(len(base))
+    if not factor(base, weights, gaps, tril, inverse, log_det, sensitivity):
         raise FloatingPointError(
             "a scale matrix is not positive definite in float64: inverse_scale is too small beside the data"
-        ) from None
-    log_det = 2 * np.log(scale * np.diagonal(unit, axis1=1, axis2=2)).sum(axis=1)
-    return scale[:, :, None] * unit, np.tril(np.linalg.inv(unit)) / scale[:, None, :], log_det
+        )
+    return tril, inverse, log_det, sensitivity
 
 
 def _repeated(array: Array, k: int) -> Array:
@@ -214,11 +215,9 @@ class Components:
         """Addends of E[log p(X | Z, μ, Λ)] (Bishop 10.71)."""
         n, d = statistics.count, self.means.shape[1]
         off = _size(self.law.root, statistics.mean - self.means)
-        constant = np.full(len(n), -d / 2 * LOG_2PI)
-        normal = (self.law.log_det / 2, constant, -d / 2 / self.mean_precision, -off / 2)
-        return np.concatenate(
-            [*(n * part for part in normal), -_trace(self.law.root, statistics.scatter) / 2]
-        )
+        trace = _trace(self.law.root, statistics.scatter)
+        constant, widening = -d / 2 * LOG_2PI * n, -d / 2 * n / self.mean_precision
+        return np.concatenate([n / 2 * self.law.log_det, constant, widening, -n / 2 * off, -trace / 2])
 
     @property
     def offsets(self) -> Array:
@@ -243,9 +242,7 @@ class ComponentPrior:
         beta = beta_0 + n
         gap = statistics.mean - self.mean
         means = self.mean + (n / beta)[:, None] * gap
-        law = self.precision.law(
-            n, statistics.scatter + _square(gap, beta_0 * n / beta, self.precision.dense)
-        )
+        law = self.precision.law(n, statistics.scatter, beta_0 * n / beta, gap)
         d, pull = means.shape[1], beta_0 * _size(law.root, means - self.mean)
         constant, half = np.full(len(n), d / 2 * (math.log(beta_0) - LOG_2PI)), np.full(len(n), d / 2)
         prior = (constant, law.log_det / 2, -half * beta_0 / beta, -pull / 2)
@@ -259,12 +256,6 @@ class ComponentPrior:
             log_posterior=np.concatenate([*posterior, law.log_posterior]),
             kl=np.concatenate([*relative, law.kl]),
         )
-
-
-def _square(gap: Array, weight: Array, dense: bool) -> Array:
-    """weight_k gap_k gap_kᵀ, or its diagonal."""
-    scaled = weight[:, None] * gap
-    return scaled[:, :, None] * gap[:, None, :] if dense else scaled * gap
 
 
 def _size(root: Array, gaps: Array) -> Array:

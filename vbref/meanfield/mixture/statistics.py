@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vbref.meanfield.mixture import kernels
+from vbref.meanfield.mixture import factors, kernels
 
 Array = NDArray[np.float64]
 
@@ -139,15 +139,13 @@ def _tile(numbers_a_row: int) -> int:
 
 def _from_whitened(count: Array, first: Array, second: Array, entropy: float, frame: Frame) -> Statistics:
     """From Σ r (1, y, yyᵀ) to N, x̄ = m + A⁻¹ȳ, A⁻¹ Σ r (y − ȳ)(y − ȳ)ᵀ A⁻ᵀ."""
-    gap = np.divide(first, count[:, None], out=np.zeros_like(first), where=count[:, None] > 0)
     if frame.roots.ndim == 2:
+        gap = np.divide(first, count[:, None], out=np.zeros_like(first), where=count[:, None] > 0)
         scatter = np.maximum(second - first * gap, 0) * np.square(frame.inverse_roots)
         return Statistics(count, frame.means + frame.inverse_roots * gap, scatter, entropy)
-    whole = np.tril(second) + np.swapaxes(np.tril(second, -1), -1, -2) - _products(first, gap, True)
-    back = frame.inverse_roots
-    scatter = back @ whole @ np.swapaxes(back, -1, -2)
-    mean = frame.means + (back @ gap[..., None])[..., 0]
-    return Statistics(count, mean, (scatter + np.swapaxes(scatter, -1, -2)) / 2, entropy)
+    mean, scatter = np.empty_like(first), np.empty_like(second)
+    factors.unwhiten(count, first, second, frame.means, frame.inverse_roots, mean, scatter)
+    return Statistics(count, mean, scatter, entropy)
 
 
 def _products(u: Array, v: Array, dense: bool) -> Array:

@@ -39,15 +39,15 @@ class Dirichlet:
         alpha = self.concentration + count
         total = alpha.sum()
         expected_log = digamma(alpha) - digamma(total)
-        log_c = np.append(-gammaln(alpha), gammaln(total))
+        log_c = np.concatenate([-gammaln(alpha), [gammaln(total)]])
         alpha_0, k = self.concentration, self.components
         log_c_0 = np.array([math.lgamma(k * alpha_0), -k * math.lgamma(alpha_0)])
         return Weights(
             parameters=(alpha,),
             expected_log=expected_log,
             mean=alpha / total,
-            log_prior=np.append((alpha_0 - 1) * expected_log, log_c_0),
-            log_posterior=np.append((alpha - 1) * expected_log, log_c),
+            log_prior=np.concatenate([(alpha_0 - 1) * expected_log, log_c_0]),
+            log_posterior=np.concatenate([(alpha - 1) * expected_log, log_c]),
             kl=np.concatenate([count * expected_log, log_c, -log_c_0]),
         )
 
