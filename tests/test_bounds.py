@@ -269,3 +269,9 @@ def test_other_bad_arguments_are_named():
         bounds.iwae_curve(np.zeros(2), design="all")
     with pytest.raises(ValueError, match="K must be <= 20, was 21"):
         bounds.iwae_curve(np.zeros(21), design="complete")
+
+
+@pytest.mark.parametrize("k", range(1, 10))
+def test_elbo_of_the_largest_and_the_smallest_number(k):
+    for extreme in (1.7e308, 5e-324 if k == 1 else 1e-300):
+        assert bounds.elbo(np.full(k, extreme)) == pytest.approx(extreme, rel=1e-15, abs=0)

@@ -265,3 +265,24 @@ LOG_W, SCORE = np.zeros((3, 2)), np.zeros((3, 2, 5))
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_each_baseline_is_what_it_says_to_the_bit():
+    rng = np.random.default_rng(5)
+    f, s = rng.normal(size=(4, 3)), rng.normal(size=(4, 3, 2))
+    baselines = {
+        "none": np.zeros_like(s),
+        "optimal": gradients.optimal_baseline(f, s),
+        "optimal_leave_one_out": gradients.optimal_baseline(f, s, leave_out=True),
+    }
+    for name, b in baselines.items():
+        want = np.mean((f[..., None] - b) * s, axis=0)
+        np.testing.assert_array_equal(gradients.score_function(f, s, baseline=name), want)
+
+
+@pytest.mark.parametrize("scores", [(1.0, 1e200), (-1e200, -1e199)])
+def test_optimal_baseline_of_scores_whose_squares_overflow(scores):
+    f, s = np.array([[1.0], [2.0]]), np.array(scores)[:, None, None]
+    r = np.array(scores) / 1e200
+    want = (r[0] ** 2 + 2 * r[1] ** 2) / (r**2).sum()
+    assert gradients.optimal_baseline(f, s)[0, 0, 0] == pytest.approx(want, rel=1e-15)

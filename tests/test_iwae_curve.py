@@ -73,3 +73,9 @@ def test_curve_of_many_samples_is_accurate_and_auto_is_cyclic():
     for m in [2, 3, 50, 199]:
         windows = [logsumexp(wrapped[k : k + m], axis=0) - np.log(m) for k in range(200)]
         np.testing.assert_allclose(curve[m - 1], np.mean(windows, axis=0), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("k", "design"), [(9, "complete"), (10, "complete"), (11, "cyclic")])
+def test_auto_is_complete_up_to_ten_samples(k, design):
+    log_w = np.random.default_rng(k).normal(size=k)
+    np.testing.assert_array_equal(bounds.iwae_curve(log_w), bounds.iwae_curve(log_w, design=design))
