@@ -1,6 +1,18 @@
-"""How good is a model, in nats: exact evidence where it can be had, IWAE-K with standard errors elsewhere."""
+"""How good is a model, in nats: exact evidence where it can be had; IWAE-K, or AIS, with errors elsewhere."""
 
-from vbref.evaluate import clustering, diagnostics, exact
+from vbref.evaluate import ais, clustering, diagnostics, exact
+from vbref.evaluate.annealed import Sandwich, annealed, sandwich
 from vbref.evaluate.importance import Estimate, iwae, nested
 
-__all__ = ["Estimate", "clustering", "diagnostics", "exact", "iwae", "nested"]
+__all__ = [
+    "Estimate",
+    "Sandwich",
+    "ais",
+    "annealed",
+    "clustering",
+    "diagnostics",
+    "exact",
+    "iwae",
+    "nested",
+    "sandwich",
+]

@@ -1,0 +1,151 @@
+"""AIS against exact normalisers: PPCA, and a bimodal density on a line by quadrature."""
+
+import numpy as np
+import pytest
+from scipy import integrate
+
+from vbref.evaluate import ais, annealed, exact, sandwich
+from vbref.evaluate.ais import Path
+from vbref.models import VAE, LinearGaussian
+
+
+def two_humps(z):
+    """log f and its slope, f = e^(−2 (z − 1.5)²) + ½ e^(−4 (z + 1)²)."""
+    a, b = -2 * (z[..., 0] - 1.5) ** 2, np.log(0.5) - 4 * (z[..., 0] + 1) ** 2
+    log_f = np.logaddexp(a, b)
+    slope = np.exp(a - log_f) * -4 * (z[..., 0] - 1.5) - np.exp(b - log_f) * 8 * (z[..., 0] + 1)
+    return log_f, slope[..., None]
+
+
+def log_z_of_two_humps():
+    return np.log(integrate.quad(lambda z: np.exp(two_humps(np.array([z]))[0]), -8, 8, points=[-1, 1.5])[0])
+
+
+def chains(target, shape, k, seed, run=ais.forward, start=None):
+    """log w and the step sizes of chains on the path from N(0, I)."""
+    rng = np.random.default_rng(seed)
+    path = Path(ais.standard_normal, target)
+    steps = ais.tune(path, rng.standard_normal((20, *shape[1:])), rng)
+    z = rng.standard_normal(shape) if start is None else start
+    return run(path, z, ais.schedule(k), steps, rng)
+
+
+def z_score(w, expected):
+    return (w.mean() - expected) / (w.std(ddof=1) / np.sqrt(w.size))
+
+
+@pytest.mark.parametrize("k", [1, 3, 20])
+def test_weights_are_unbiased_for_z(k):
+    log_w = chains(two_humps, (40, 500, 1), k, seed=k)
+    assert abs(z_score(np.exp(log_w - log_z_of_two_humps()), 1)) < 4
+
+
+def test_reverse_weights_are_unbiased_for_one_over_z():
+    rng = np.random.default_rng(2)
+    mass = np.array([np.sqrt(np.pi / 2), 0.5 * np.sqrt(np.pi / 4)])
+    first = rng.random((2000, 1)) < mass[0] / mass.sum()
+    z = np.where(first, 1.5 + rng.normal(size=(2000, 1)) / 2, -1 + rng.normal(size=(2000, 1)) / np.sqrt(8))
+    log_w = chains(two_humps, (1, *z.shape), 20, 3, run=ais.reverse, start=z[None])
+    assert np.log(mass.sum()) == pytest.approx(log_z_of_two_humps(), abs=1e-10)
+    assert abs(z_score(np.exp(np.log(mass.sum()) - log_w), 1)) < 4
+    assert log_w.mean() > np.log(mass.sum())
+
+
+def test_weights_show_a_biased_transition():
+    """Metropolis's test is taken out."""
+
+    class Unadjusted(Path):
+        def move(self, point, beta, step, rng):
+            momentum = rng.standard_normal(point.z.shape)
+            return self._trajectory(point, momentum, beta, np.full((1, 1), 0.9))[0], None
+
+    rng = np.random.default_rng(0)
+    path, steps = Unadjusted(ais.standard_normal, two_humps), lambda beta: np.full(500, 0.9)
+    log_w = ais.forward(path, rng.standard_normal((40, 500, 1)), ais.schedule(20), steps, rng)
+    assert abs(z_score(np.exp(log_w - log_z_of_two_humps()), 1)) > 6
+
+
+class PPCA:
+    """PPCA as a model with a decoder: z W + mean, one σ."""
+
+    def __init__(self, d=6, latent=3, seed=0):
+        rng = np.random.default_rng(seed)
+        self.exact, self.latent_dim, self.data_dim = LinearGaussian(d, latent), latent, d
+        self.vae = VAE(d, latent, (), likelihood="gaussian", scale="learned")
+        self.decoder, self.likelihood, self.prior = self.vae.decoder, self.vae.likelihood, self.vae.prior
+        p = {"weight": rng.standard_normal((latent, d)), "mean": rng.standard_normal(d)}
+        p["log_var"] = np.array(np.log(0.3))
+        self.of_exact = p
+        names = {"decoder.0.weight": "weight", "decoder.0.bias": "mean", "likelihood.log_var": "log_var"}
+        self.params = {ours: p[theirs] for ours, theirs in names.items()}
+        self.x = self.exact.sample(p, rng.standard_normal((30, latent)), rng.standard_normal((30, d)))
+
+
+def test_evidence_of_ppca():
+    world = PPCA()
+    true = world.exact.log_evidence(world.of_exact, world.x)
+    found = annealed(world, world.params, world.x, np.random.default_rng(1), (1, 10, 100), chains=40)
+    z = (found[100].per_datum - true) / found[100].noise
+    assert abs(z).max() < 5
+    assert abs(found[100].mean - true.mean()) < 4 * found[100].monte_carlo_error < 0.2
+    assert found[1].mean < found[10].mean < found[100].mean + 0.01
+
+
+def test_sandwich_closes_around_the_evidence():
+    gaps = []
+    for k in (3, 200):
+        world = PPCA()
+        bounds = sandwich(world, world.params, 200, np.random.default_rng(4), k, chains=4)
+        gaps.append(bounds.gap)
+        difference = bounds.upper - bounds.lower
+        assert difference.mean() > -3 * difference.std() / np.sqrt(200)
+    assert gaps[0] > 1 > 0.2 > gaps[1] > 0
+
+
+def test_a_bent_decoder_by_quadrature():
+    model = VAE(5, 1, (8,))
+    rng = np.random.default_rng(0)
+    params = {name: 3 * value for name, value in model.init(rng).items()}
+    x = rng.random((20, 5)).round()
+    true = exact.quadrature(model, params | encoder_at_prior(model, params), x, nodes=300)
+    found = annealed(model, params, x, rng, (50,), chains=50)[50]
+    assert abs((found.per_datum - true) / found.noise).max() < 5
+
+
+def encoder_at_prior(model, params):
+    return {name: np.zeros_like(value) for name, value in params.items() if name.startswith("encoder")}
+
+
+def test_divergence_is_refused_not_nan():
+    rng = np.random.default_rng(0)
+    path = Path(ais.standard_normal, lambda z: (-np.exp(z[..., 0] ** 2), -2 * z * np.exp(z * z)))
+    point = path.at(rng.standard_normal((5, 4, 1)))
+    moved, accepted = path.move(point, 1.0, np.full(4, 50.0), rng)
+    np.testing.assert_array_equal(moved.z, point.z)
+    assert (accepted == 0).all()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"ks": ()},
+        {"ks": (0,)},
+        {"chains": 0},
+        {"batch_size": 0},
+        {"x": np.ones((0, 6))},
+    ],
+)
+def test_bad_sizes(bad):
+    world = PPCA()
+    given = {"x": world.x, "ks": (3,), "rng": np.random.default_rng(0)} | bad
+    with pytest.raises(ValueError, match="must be >= 1"):
+        annealed(world, world.params, **given)
+
+
+def test_schedule():
+    betas = ais.schedule(10)
+    assert (betas[0], betas[-1]) == (0, 1)
+    assert (np.diff(betas) > 0).all()
+    assert ais.schedule(1).tolist() == [0, 1]
+    with pytest.raises(ValueError, match="k must be >= 1"):
+        ais.schedule(0)

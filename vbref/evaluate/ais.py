@@ -1,0 +1,180 @@
+"""Annealed importance sampling: log Z of a density that can be evaluated, from one that can be drawn.
+
+f_β = f_0^(1−β) f_1^β leads from a normalised f_0 to f_1, whose normaliser is Z (Neal 2001). With β_0 = 0 <
+… < β_K = 1 and one transition that leaves f_β invariant at each step between,
+
+    forward   z_0 ~ f_0, then z_t from z_t−1 at β_t:  log w = Σ_t (β_t − β_t−1) log f_1/f_0 (z_t−1),  E w = Z
+    reverse   z_K ~ f_1/Z, then back along the path:  the same sum,                               E 1/w = 1/Z
+
+By Jensen E log mean w ≤ log Z for the mean of any number of forward chains, and E[−log mean 1/w] ≥ log Z for
+reverse ones: a sandwich, wherever an exact draw of f_1 is to be had, as it is for data that the model itself
+has made (bidirectional Monte Carlo; Grosse, Ghahramani and Adams 2015; Wu et al. 2017). K = 1 is importance
+sampling from f_0.
+
+The transition is Hamiltonian Monte Carlo with a new momentum and Metropolis's test: reversible, so that it is
+its own reversal. Its step sizes come from a pilot with draws of its own (`tune`): adapted while the weights
+are made they would break invariance, and with it both equalities. Each trajectory draws a factor in [½, 1½]
+for its step, since one of a fixed length is in resonance with some normal and leaves it unmixed.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+# z (…, D) to log f (…,) in nats, and its gradient by z (…, D). Rows of data belong to the axis before D.
+LogDensity = Callable[[Array], tuple[Array, Array]]
+
+_PILOT, _ACCEPT, _RATE = 100, 0.8, 0.5
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where chains are, with the logs of f_0 and f_1 there and their gradients."""
+
+    z: Array
+    log_start: Array
+    d_start: Array
+    log_target: Array
+    d_target: Array
+
+    def log_f(self, beta: float) -> Array:
+        """(1 − β) log f_0 + β log f_1."""
+        return (1 - beta) * self.log_start + beta * self.log_target
+
+    def d_log_f(self, beta: float) -> Array:
+        """∇_z log f_β."""
+        return (1 - beta) * self.d_start + beta * self.d_target
+
+    def log_ratio(self) -> Array:
+        """log f_1/f_0 = ∂ log f_β/∂β."""
+        return self.log_target - self.log_start
+
+    def where(self, accepted: Array, other: "Point") -> "Point":
+        """This point where `accepted`, the other elsewhere."""
+        pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
+        return Point(*(np.where(accepted[..., *([None] * (a.ndim - accepted.ndim))], a, b) for a, b in pairs))
+
+
+@dataclass(frozen=True)
+class Path:
+    """f_β between `start`, normalised, and `target`, with `leapfrog` steps of HMC at each β."""
+
+    start: LogDensity
+    target: LogDensity
+    leapfrog: int = 5
+
+    def at(self, z: Array) -> Point:
+        """Both densities at z."""
+        return Point(z, *self.start(z), *self.target(z))
+
+    def move(self, point: Point, beta: float, step: Array, rng: np.random.Generator) -> tuple[Point, Array]:
+        """One transition at β, of step sizes (N,); where it leads, and each probability of acceptance."""
+        momentum = rng.standard_normal(point.z.shape).astype(point.z.dtype)
+        log_uniform = np.log1p(-rng.random(point.log_start.shape))
+        step = step * rng.uniform(0.5, 1.5, point.log_start.shape)
+        with np.errstate(all="ignore"):
+            # A trajectory that diverges overflows, has no energy, and is refused.
+            moved, last = self._trajectory(point, momentum, beta, step[..., None])
+            kinetic = ((last * last).sum(axis=-1) - (momentum * momentum).sum(axis=-1)) / 2
+            log_accept = moved.log_f(beta) - point.log_f(beta) - kinetic
+            log_accept = np.where(np.isfinite(log_accept), np.minimum(log_accept, 0), -np.inf)
+        return moved.where(log_uniform < log_accept, point), np.exp(log_accept)
+
+    def _trajectory(self, point: Point, momentum: Array, beta: float, step: Array) -> tuple[Point, Array]:
+        """Leapfrog: half a step of momentum, whole steps of z and momentum, half a step of momentum."""
+        step = step.astype(point.z.dtype)
+        momentum = momentum + step / 2 * point.d_log_f(beta)
+        for _ in range(self.leapfrog - 1):
+            point = self.at(point.z + step * momentum)
+            momentum = momentum + step * point.d_log_f(beta)
+        point = self.at(point.z + step * momentum)
+        return point, momentum + step / 2 * point.d_log_f(beta)
+
+
+@dataclass(frozen=True)
+class StepSizes:
+    """Step sizes (len(betas), N) at some β, linear in between."""
+
+    betas: Array
+    sizes: Array
+
+    def __call__(self, beta: float) -> Array:
+        """The step size of each row at β."""
+        i = int(np.clip(np.searchsorted(self.betas, beta), 1, len(self.betas) - 1))
+        low, high = self.betas[i - 1], self.betas[i]
+        t = np.clip((beta - low) / (high - low), 0, 1)
+        return (1 - t) * self.sizes[i - 1] + t * self.sizes[i]
+
+
+def schedule(k: int, sharpness: float = 4.0) -> Array:
+    """β_0 = 0 … β_K = 1 along a sigmoid from −`sharpness` to `sharpness`: dense where f_β changes fastest.
+
+    Raises ValueError for k < 1.
+    """
+    if k < 1:
+        raise ValueError(f"k must be >= 1, was {k}")
+    s = np.tanh(np.linspace(-sharpness, sharpness, k + 1) / 2)
+    betas = (s - s[0]) / (s[-1] - s[0])
+    betas[[0, -1]] = 0, 1
+    return betas
+
+
+def tune(path: Path, z: Array, rng: np.random.Generator, *, k: int = _PILOT, step: float = 0.3) -> StepSizes:
+    """Step sizes for `path` from a pilot of k steps that starts at z (C, N, D), draws of f_0.
+
+    After each transition a row's log step size moves by ½ (its chains' mean acceptance − 0.8).
+    """
+    betas, point = schedule(k), path.at(z)
+    size, sizes = np.full(z.shape[1:-1], step), []
+    for beta in betas:
+        point, accepted = path.move(point, float(beta), size, rng)
+        size = size * np.exp(_RATE * (accepted.mean(axis=0) - _ACCEPT))
+        sizes.append(size)
+    return StepSizes(betas, np.array(sizes))
+
+
+def forward(path: Path, z: Array, betas: Array, steps: StepSizes, rng: np.random.Generator) -> Array:
+    """log w (C, N) of chains that start at z (C, N, D), draws of f_0: E w = Z. Log mean w: a lower bound."""
+    return _anneal(path, z, betas, steps, rng)
+
+
+def reverse(path: Path, z: Array, betas: Array, steps: StepSizes, rng: np.random.Generator) -> Array:
+    """log w (C, N) of chains that start at z, exact draws of f_1/Z: E 1/w = 1/Z, and log w errs upwards."""
+    return -_anneal(path, z, betas[::-1], steps, rng)
+
+
+def _anneal(path: Path, z: Array, betas: Array, steps: StepSizes, rng: np.random.Generator) -> Array:
+    """Σ (β_t − β_t−1) log f_1/f_0 (z_t−1) along the path in the order given."""
+    point = path.at(z)
+    log_w = np.zeros(point.log_start.shape)
+    for last, (before, beta) in _steps(betas):
+        log_w += (beta - before) * point.log_ratio()
+        if not last:
+            point, _ = path.move(point, beta, steps(beta), rng)
+    return log_w
+
+
+def _steps(betas: Array) -> Iterator[tuple[bool, tuple[float, float]]]:
+    for t in range(1, len(betas)):
+        yield t == len(betas) - 1, (float(betas[t - 1]), float(betas[t]))
+
+
+def standard_normal(z: Array) -> tuple[Array, Array]:
+    """log N(z; 0, I) and its gradient: the f_0 of a standard prior."""
+    half_log_2pi = z.dtype.type(math.log(2 * math.pi) / 2)
+    return -(z * z / 2 + half_log_2pi).sum(axis=-1), -z
+
+
+def log_mean(log_w: Array) -> tuple[Array, Array]:
+    """log mean_c w (N,) of log_w (C, N), and its standard error by the delta method (inf for one chain)."""
+    chains, top = len(log_w), log_w.max(axis=0)
+    w = np.exp(log_w - top)
+    mean = w.mean(axis=0)
+    if chains == 1:
+        return top + np.log(mean), np.full(top.shape, np.inf)
+    return top + np.log(mean), w.std(axis=0, ddof=1) / mean / math.sqrt(chains)

@@ -1,0 +1,115 @@
+"""log p(x) of a decoder by annealed importance sampling, where q has no density or is not to be trusted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vbref.evaluate import ais
+from vbref.evaluate.ais import Array, Path
+from vbref.evaluate.importance import Estimate
+from vbref.models.likelihood import Bernoulli
+
+Params = Mapping[str, Array]
+
+
+def joint(model: Any, params: Params, x: Array) -> ais.LogDensity:
+    """log p(x, z) and its gradient by z, of a model with a `decoder`, a `likelihood` and a `prior`.
+
+    d/dz log p(x | z) goes back through the likelihood and the decoder, d/dz log p(z) through the prior.
+    """
+
+    def log_joint(z: Array) -> tuple[Array, Array]:
+        out, saved_out = model.decoder.forward(params, z)
+        log_lik, saved_lik = model.likelihood.log_prob(params, out, x)
+        log_prior, saved_prior = model.prior.log_prob(params, z)
+        d_out, _ = model.likelihood.backward(np.ones_like(log_lik), saved_lik)
+        d_z, _ = model.decoder.backward(params, d_out, saved_out)
+        return log_lik + log_prior, d_z + model.prior.backward(np.ones_like(log_prior), saved_prior)[0]
+
+    return log_joint
+
+
+def annealed(
+    model: Any,
+    params: Params,
+    x: NDArray[Any],
+    rng: np.random.Generator,
+    ks: Sequence[int],
+    *,
+    chains: int = 4,
+    batch_size: int = 300,
+    leapfrog: int = 5,
+) -> dict[int, Estimate]:
+    """AIS from N(0, I) to p(x, z) in K steps for each K of `ks`, in nats a row: E ≤ log p(x), rising with K.
+
+    The value of a row is log mean w over `chains`, its Monte Carlo error that of the delta method. K = 1 is
+    importance sampling from N(0, I). For a model with a `decoder`, a `likelihood` and a `prior`; q is not
+    used. Raises ValueError for no rows, no `ks`, and sizes below 1.
+    """
+    sizes = {"rows": len(x), "ks": min(ks, default=0), "chains": chains, "batch_size": batch_size}
+    for name, size in (sizes | {"leapfrog": leapfrog}).items():
+        if size < 1:
+            raise ValueError(f"{name} must be >= 1, was {size}")
+    starts = range(0, len(x), batch_size)
+    parts = [_batch(model, params, x[i : i + batch_size], rng, ks, (chains, leapfrog)) for i in starts]
+    return {
+        k: Estimate(*(np.concatenate(both) for both in zip(*(part[k] for part in parts), strict=True)))
+        for k in ks
+    }
+
+
+def _batch(
+    model: Any, params: Params, x: Array, rng: np.random.Generator, ks: Sequence[int], sizes: tuple[int, int]
+) -> dict[int, tuple[Array, Array]]:
+    chains, leapfrog = sizes
+    path = Path(ais.standard_normal, joint(model, params, x), leapfrog)
+
+    def draws() -> Array:
+        return rng.standard_normal((chains, len(x), model.latent_dim)).astype(x.dtype)
+
+    steps = ais.tune(path, draws(), rng)
+    return {k: ais.log_mean(ais.forward(path, draws(), ais.schedule(k), steps, rng)) for k in ks}
+
+
+@dataclass(frozen=True)
+class Sandwich:
+    """For data that the model has made: bounds on log p(x) of each row from below and from above (N,)."""
+
+    lower: Array
+    upper: Array
+
+    @property
+    def gap(self) -> float:
+        """The mean distance between them, at least the sum of their two biases: how far off AIS can be."""
+        return float((self.upper - self.lower).mean())
+
+
+def sandwich(
+    model: Any,
+    params: Params,
+    n: int,
+    rng: np.random.Generator,
+    k: int,
+    *,
+    chains: int = 4,
+    leapfrog: int = 5,
+) -> Sandwich:
+    """Bidirectional Monte Carlo on n rows drawn from the model, whose own z are exact posterior draws.
+
+    A model as for `annealed`. `lower` is log mean w of `chains` forward chains from the prior, `upper` is
+    −log mean 1/w of as many reverse ones, all from the row's own z. Means, not single rows, are in order.
+    """
+    dtype = next(iter(params.values())).dtype
+    z = rng.standard_normal((n, model.latent_dim)).astype(dtype)
+    uniform = isinstance(model.likelihood, Bernoulli)
+    own = (rng.random if uniform else rng.standard_normal)((n, model.data_dim)).astype(dtype)
+    x = model.likelihood.sample(params, model.decoder.apply(params, z), own)
+    path, betas = Path(ais.standard_normal, joint(model, params, x), leapfrog), ais.schedule(k)
+    pilot, start = rng.standard_normal((2, chains, *z.shape)).astype(dtype)
+    steps = ais.tune(path, pilot, rng)
+    forward = ais.forward(path, start, betas, steps, rng)
+    reverse = ais.reverse(path, np.repeat(z[None], chains, axis=0), betas, steps, rng)
+    return Sandwich(ais.log_mean(forward)[0], -ais.log_mean(-reverse)[0])
