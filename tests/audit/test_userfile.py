@@ -1,9 +1,11 @@
 """A user's own claims: the example that ships, and one clear line for whatever is wrong with a file."""
 
+import textwrap
 from pathlib import Path
 
 import pytest
 
+import vbref.audit
 from vbref.audit import audit, claims_of_file
 from vbref.cli import main
 
@@ -121,3 +123,27 @@ def test_what_cannot_be_read_is_one_line(tmp_path, capsys):
         said = capsys.readouterr().err
         assert said.count("\n") == 1
         assert name in said
+
+
+def test_a_helper_in_the_next_file_is_shared_code_too(tmp_path, capsys):
+    (tmp_path / "helper_of_claims.py").write_text("def square(w):\n    return w.loc**2 + w.scale**2\n")
+    file = tmp_path / "mine.py"
+    text = CLAIM.format(printed="square(w)").replace(
+        "oracles.normal_mean_adaptive(lambda z: z**2, w.loc, w.scale)", "square(w)"
+    )
+    file.write_text(f"from helper_of_claims import square\n{text}", encoding="utf-8")
+    assert main(["audit", str(file)]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "not independent: oracle 'adaptive' and the printed form share square" in said
+
+
+def test_the_docstring_s_claim_holds():
+    listing = vbref.audit.__doc__.partition("as the notes:\n")[2].partition("\nThe file")[0]
+    names = {}
+    exec(textwrap.dedent(listing), names)
+    (record,) = audit([names["second_moment"]])
+    assert (record.verdict, record.failures) == ("holds", [])
+
+
+def test_everything_public_is_in_the_docstring():
+    assert [name for name in vbref.audit.__all__ if f"`{name}" not in vbref.audit.__doc__] == []

@@ -1,11 +1,13 @@
 """The two-oracle rule, enforced: which Python functions does each side run, and do any two sides share one?
 
 The instance (`worlds.py`, `worlds_*.py`) may be shared: it is the meaning of the symbols. A formula and
-an oracle, or two oracles, that run the same function of vbref or of the claims' own file are not
+an oracle, or two oracles, that run the same function of vbref or of the claims' own folder are not
 independent. Libraries are trusted. What this cannot see is the same algebra typed twice; a reader must.
 """
 
+import os
 import sys
+import sysconfig
 from collections.abc import Callable, Collection, Mapping
 from itertools import combinations
 from pathlib import Path
@@ -19,14 +21,20 @@ from vbref.numerics import check
 _PACKAGE = str(Path(vbref.__file__).parent)
 # worlds.py and its like (worlds_*.py) are the instances; the checks at the door and the asking decide nothing
 _SHARED = (worlds.__file__.removesuffix(".py"), check.__file__, str(Path(__file__).with_name("trials.py")))
+# an environment may lie in the folder of the claims
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
 
 
 def functions_run(function: Callable[[], Any], own_files: Collection[str]) -> set[CodeType]:
-    """Return the code objects of vbref and of `own_files` that run when `function` is called."""
+    """Return the code objects of vbref, of `own_files` and beside them that run when `function` is called."""
     seen: set[CodeType] = set()
+    homes = (
+        _PACKAGE,
+        *(str(Path(file).resolve().parent) + os.sep for file in own_files if Path(file).is_file()),
+    )
 
     def note(frame: FrameType, event: str, _argument: Any) -> None:
-        if event == "call" and _counts(frame.f_code, own_files):
+        if event == "call" and _counts(frame.f_code, own_files, homes):
             seen.add(frame.f_code)
 
     before = sys.getprofile()
@@ -51,7 +59,7 @@ def _names(codes: set[CodeType]) -> str:
     return ", ".join(sorted(names))
 
 
-def _counts(code: CodeType, own_files: Collection[str]) -> bool:
+def _counts(code: CodeType, own_files: Collection[str], homes: tuple[str, ...]) -> bool:
     name = code.co_filename
-    mine = name in own_files or name.startswith(_PACKAGE)
+    mine = name in own_files or (name.startswith(homes) and not name.startswith(_LIBRARIES))
     return mine and not name.startswith(_SHARED)

@@ -18,7 +18,7 @@ _ATTRIBUTE = re.compile(
 )
 _BEFORE_SIGN = frozenset("=≥≤≈∼∝→⇒⟹⟶≡,([{;:")
 _ACCENTS = frozenset("^¯~˙¨→")
-_ARROWS = frozenset("⟹⟶⇒→←")
+_ARROWS = frozenset("⟹⟶⇒→←∼")
 _LIMITS = {"msub": "munder", "msup": "mover", "msubsup": "munderover"}
 _BIG = frozenset(("∑", "∏", "max", "min", "lim", "sup", "inf", "arg\u2009max", "arg\u2009min"))
 _NARROW, _THIN, _THICK = "0.1em", "0.167em", "0.278em"
