@@ -1,0 +1,70 @@
+"""Clusters against labels, and the measures of collapse, on cases whose answer is seen at once."""
+
+import numpy as np
+import pytest
+
+from vbref.evaluate import clustering, diagnostics
+
+
+def test_the_exemplar_rule_by_hand():
+    scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.45, 0.55]])
+    labels = np.array([7, 3, 3, 7])
+    found = clustering.exemplar_labels(scores, labels)
+    assert found.tolist() == [7, 3]
+    assert clustering.clustering_accuracy(scores, labels, found) == 0.5
+
+
+def test_labels_come_from_one_set_of_rows_and_are_judged_on_another():
+    found = clustering.exemplar_labels(np.eye(3), np.array([2, 0, 1]))
+    assert clustering.clustering_accuracy(np.eye(3)[[1, 1, 2]], [0, 0, 2], found) == pytest.approx(2 / 3)
+
+
+def test_k_means_finds_what_is_there_and_is_no_worse_than_its_peer():
+    from sklearn.cluster import KMeans
+
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.standard_normal((60, 3)) + 4 * np.eye(3)[c] for c in range(3)])
+    centres = clustering.k_means(x, 3, np.random.default_rng(1))
+    inertia = -clustering.centre_scores(x, centres).max(axis=1).sum()
+    assert inertia == pytest.approx(KMeans(3, n_init=10, random_state=0).fit(x).inertia_, rel=1e-6)
+    distances = ((x[:, None] - centres) ** 2).sum(axis=-1)
+    np.testing.assert_allclose(clustering.centre_scores(x, centres), -distances, atol=1e-12)
+
+
+def test_k_means_with_as_many_centres_as_rows_and_with_rows_that_are_equal():
+    x = np.array([[0.0], [1.0], [5.0]])
+    assert sorted(clustering.k_means(x, 3, np.random.default_rng(0)).ravel()) == [0, 1, 5]
+    assert np.isfinite(clustering.k_means(np.ones((4, 2)), 2, np.random.default_rng(0))).all()
+    with pytest.raises(ValueError, match="k must be between 1 and the 3 rows"):
+        clustering.k_means(x, 4, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "message"),
+    [
+        (np.ones((2, 2)), np.ones(3), "labels"),
+        (np.ones((0, 2)), np.ones(0), "at least one row"),
+        (np.full((2, 2), np.nan), np.ones(2), "scores"),
+        (np.ones(2), np.ones(2), "scores"),
+    ],
+)
+def test_bad_input_is_named(scores, labels, message):
+    with pytest.raises(ValueError, match=message):
+        clustering.exemplar_labels(scores, labels)
+
+
+def test_active_units_are_those_whose_mean_moves_with_x():
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((500, 3)) * [1.0, 0.5, 0.01]
+    np.testing.assert_allclose(diagnostics.unit_activity(means), [1, 0.25, 1e-4], rtol=0.2)
+    assert diagnostics.active_units(means) == 2
+
+
+def test_effective_clusters_and_confidence_at_their_ends():
+    one = np.tile([1.0, 0, 0, 0], (5, 1))
+    assert diagnostics.effective_clusters(one) == 1
+    assert diagnostics.confidence(one) == 1
+    assert diagnostics.effective_clusters(np.eye(4)) == pytest.approx(4)
+    assert diagnostics.confidence(np.full((5, 4), 0.25)) == 0.25
+    with pytest.raises(ValueError, match="responsibilities"):
+        diagnostics.confidence(np.full((5, 4), 0.3))
