@@ -33,8 +33,8 @@ equalities, bounds, a limit, a condition and a misprint. The pieces:
 - `Definition`, `NotCheckable`: displays without a truth value.
 - `oracles`: quadrature, derivatives, evidences, divergences.
 - `worlds`: small models with a number for each symbol.
-- `audit(entries)` and `judge(entry)` judge; `Record` and `Finding` are what comes out; `records`, `equations`,
-  `claims_of_notes` and `claims_of_file` find what to judge.
+- `audit(entries)` and `judge(entry)` judge; `Record` and `Finding` are what comes out; `records`,
+  `equations`, `claims_of_notes` and `claims_of_file` find what to judge.
 """
 
 from vbref.audit import oracles, worlds
