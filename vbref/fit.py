@@ -14,34 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vbref import checkpoint as files
+from vbref.players import Player, players_of
 
 Params = dict[str, NDArray[Any]]
 History = dict[str, NDArray[np.float64]]
 Report = Callable[[int, dict[str, float]], None]
 _VALIDATION_SEED = 0
-
-
-@dataclass(frozen=True)
-class Player:
-    """An objective to be raised and the parameters it owns, all whose names start with one of `owns`.
-
-    `objective_and_grad(params, x, noise)` is as a model's own. Each minibatch gives every player, in
-    order, `steps` steps on its own parameters. A model with one objective is a game for one.
-    """
-
-    name: str
-    objective_and_grad: Callable[..., tuple[float, Mapping[str, NDArray[Any]]]]
-    owns: tuple[str, ...] = ("",)
-    steps: int = 1
-
-    def own(self, params: Mapping[str, NDArray[Any]]) -> Params:
-        """The player's part of a dict of parameters or of gradients."""
-        return {name: value for name, value in params.items() if name.startswith(self.owns)}
-
-
-def players_of(model: Any) -> tuple[Player, ...]:
-    """The model's `players`, or its one objective as the player "train"."""
-    return tuple(getattr(model, "players", None) or (Player("train", model.objective_and_grad),))
 
 
 def fit(
