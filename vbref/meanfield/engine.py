@@ -23,15 +23,19 @@ ROUNDING_ULPS = 256
 
 
 class Bound(NamedTuple):
-    """A bound in nats, and the sum of the absolute values of its addends, which rounding is relative to."""
+    """A bound in nats, and the sum of the absolute values of its addends, which rounding is relative to.
+
+    The magnitude may be a function, which is called only where a bound seems to have fallen.
+    """
 
     value: float
-    magnitude: float
+    magnitude: float | Callable[[], float]
 
     @property
     def rounding(self) -> float:
         """How far the value may be from the exact one: ROUNDING_ULPS · ε · magnitude, with ε = 2⁻⁵²."""
-        return ROUNDING_ULPS * sys.float_info.epsilon * max(self.magnitude, abs(self.value))
+        magnitude = self.magnitude() if callable(self.magnitude) else self.magnitude
+        return ROUNDING_ULPS * sys.float_info.epsilon * max(magnitude, abs(self.value))
 
 
 class BoundFell(ArithmeticError):
@@ -114,7 +118,8 @@ def _looked_at(factor: str, value: Bound | float, before: Bound | None) -> Bound
     now = value if isinstance(value, Bound) else Bound(float(value), abs(float(value)))
     if not np.isfinite(now.value):
         raise FloatingPointError(f"the bound was {now.value} after the update of {factor!r}")
-    if before is not None and now.value < before.value - (now.rounding + before.rounding):
+    fell = 0.0 if before is None else before.value - now.value
+    if before is not None and fell > 0 and fell > now.rounding + before.rounding:
         raise BoundFell(factor, before.value, now.value)
     return now
 

@@ -215,13 +215,25 @@ class Components:
         """Addends of E[log p(X | Z, μ, Λ)] (Bishop 10.71)."""
         n, d = statistics.count, self.means.shape[1]
         off = _size(self.law.root, statistics.mean - self.means)
-        trace = _trace(self.law.root, statistics.scatter)
+        trace = _diagonal(self.law.root, statistics.scatter).sum(axis=1)
         constant, widening = -d / 2 * LOG_2PI * n, -d / 2 * n / self.mean_precision
         return np.concatenate([n / 2 * self.law.log_det, constant, widening, -n / 2 * off, -trace / 2])
 
+    def cancellation(self, statistics: Statistics) -> float:
+        """½E[log|Λ_k|] − ½D log 2π − ½D/β_k (K,): what E[log N(x | μ_k, Λ_k⁻¹)] has without x."""
+
+        Entry i of A v errs by ulps of (|A| |v|)_i, and Σ_n r_nk |y_i| ≤ √(N_k Σ_n r_nk y_i²).
+        """
+        root, n, gap = self.law.root, statistics.count[:, None], statistics.mean - self.means
+        squares = n * np.square(_times(root, gap)) + _diagonal(root, statistics.scatter)
+        return (
+            float((_times(np.abs(root), np.abs(gap)) * np.sqrt(n * np.maximum(squares, 0))).sum())
+            + self.law.sensitivity
+        )
+
     @property
     def offsets(self) -> Array:
-        """½E[log|Λ_k|] − ½D log 2π − ½D/β_k, (K,): E[log N(x | μ_k, Λ_k⁻¹)] plus ½|A_k (x − m_k)|²."""
+        """½E[log|Λ_k|] − ½D log 2π − ½D/β_k (K,), the part of E[log N(x | μ_k, Λ_k⁻¹)] that x is not in."""
         return self.law.log_det / 2 - self.means.shape[1] / 2 * (LOG_2PI + 1 / self.mean_precision)
 
 
@@ -241,7 +253,8 @@ class ComponentPrior:
         n, beta_0 = statistics.count, self.mean_precision
         beta = beta_0 + n
         gap = statistics.mean - self.mean
-        means = self.mean + (n / beta)[:, None] * gap
+        own = (n / beta)[:, None]
+        means = np.where(own < 0.5, self.mean + own * gap, statistics.mean - (beta_0 / beta)[:, None] * gap)
         law = self.precision.law(n, statistics.scatter, beta_0 * n / beta, gap)
         d, pull = means.shape[1], beta_0 * _size(law.root, means - self.mean)
         constant, half = np.full(len(n), d / 2 * (math.log(beta_0) - LOG_2PI)), np.full(len(n), d / 2)
@@ -258,14 +271,16 @@ class ComponentPrior:
         )
 
 
+def _times(root: Array, gaps: Array) -> Array:
+    """A_k v_k, (K, D)."""
+    return root * gaps if root.ndim == 2 else (root @ gaps[:, :, None])[:, :, 0]
+
+
 def _size(root: Array, gaps: Array) -> Array:
     """|A_k v_k|², (K,)."""
-    y = root * gaps if root.ndim == 2 else (root @ gaps[:, :, None])[:, :, 0]
-    return np.square(y).sum(axis=1)
+    return np.square(_times(root, gaps)).sum(axis=1)
 
 
-def _trace(root: Array, scatter: Array) -> Array:
-    """tr A_kᵀA_k S_k, (K,)."""
-    if root.ndim == 2:
-        return (np.square(root) * scatter).sum(axis=1)
-    return ((root @ scatter) * root).sum(axis=(1, 2))
+def _diagonal(root: Array, scatter: Array) -> Array:
+    """The diagonal of A_k S_k A_kᵀ, (K, D)."""
+    return np.square(root) * scatter if root.ndim == 2 else ((root @ scatter) * root).sum(axis=2)

@@ -77,12 +77,9 @@ class State:
 
     def evidence_bound(self) -> Bound:
         """E[log p(X | Z, μ, Λ)] + E[log p(Z | π)] + H(q(Z)) − KL(q(π) ‖ p(π)) − KL(q(μ, Λ) ‖ p(μ, Λ))."""
-        s = self.statistics
-        likelihood, divergences = self.components.log_likelihood(s), (self.weights.kl, self.components.kl)
-        addends = np.concatenate([likelihood, s.count * self.weights.expected_log, [s.entropy]])
-        less = np.concatenate(divergences)
-        magnitude = np.abs(addends).sum() + np.abs(less).sum() + self.components.law.sensitivity
-        return Bound(float(addends.sum() - less.sum()), float(magnitude))
+        s, w, c = self.statistics, self.weights, self.components
+        addends = np.concatenate([c.log_likelihood(s), s.count * w.expected_log, [s.entropy], -w.kl, -c.kl])
+        return Bound(float(addends.sum()), lambda: float(np.abs(addends).sum()) + c.cancellation(s))
 
     def terms(self) -> dict[str, float]:
         """The seven terms of the bound with their signs, so that it is their sum (Bishop 10.70–10.77)."""
