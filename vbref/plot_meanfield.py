@@ -64,9 +64,7 @@ def bound_by_update(history: Sequence[Update]) -> "Figure":
     left = bounds[-1] - bounds
     seen = left > 0
     if seen.any():
-        lower.semilogy(
-            np.nonzero(seen)[0] + 1, left[seen], color=_MUTED, linewidth=1, marker=".", markersize=4
-        )
+        lower.semilogy(np.nonzero(seen)[0] + 1, left[seen], color=_MUTED, linewidth=1.2)
     _dress(lower, "update", "nats below the last", "")
     return figure
 

@@ -63,6 +63,11 @@ class NormalGamma:
         return np.linalg.solve(self.root, np.eye(len(self.mean)))
 
     @property
+    def condition(self) -> float:
+        """max_j ‖R_·j‖/|R_jj|: by how much rounding of R grows in its pivots, whatever the columns' units."""
+        return float((np.linalg.norm(self.root, axis=0) / abs(np.diagonal(self.root))).max())
+
+    @property
     def spread(self) -> Array:
         """The diagonal of P⁻¹ (D,): the variance of √τ (w_j − m_j)."""
         return (self.inverse_root**2).sum(axis=1)

@@ -15,6 +15,8 @@ from vbref.meanfield.engine import Bound
 from vbref.meanfield.normal_gamma import LOG_2PI, Gammas, NormalGamma
 
 Array = NDArray[Any]
+# Of R above: with a larger one its smallest pivot has fewer than three digits.
+WORST_CONDITION = 1e13
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class State:
         prior = self.noise_prior
         noise = Gammas(prior.concentration + design.n / 2, prior.rate + square / 2)
         self.weight_noise = NormalGamma(m, root, noise)
+        _check_condition(self.weight_noise)
 
     def update_precision(self) -> None:
         """q(α) of each group, from E[τ w_j²]."""
@@ -96,10 +99,10 @@ class State:
         }
 
     def evidence_bound(self) -> Bound:
-        """The sum of the terms, and of their sizes."""
+        """The sum of the terms, and of their sizes, to which the condition of the least squares adds."""
         terms = self.terms().values()
         sizes = self.design.n + sum(map(abs, terms)) + float(self.alpha @ self.weight_noise.scaled_squares)
-        return Bound(math.fsum(terms), sizes)
+        return Bound(math.fsum(terms), sizes + len(self.precision) * self.weight_noise.condition)
 
     def _log_likelihood(self) -> float:
         """½ N (E log τ − log 2π) − ½ (E[τ] ‖y − Xm‖² + tr X P⁻¹ Xᵀ)."""
@@ -115,3 +118,11 @@ class State:
         square = float(self.alpha @ q.scaled_squares)
         log_scale = float(q.noise.mean_log) - LOG_2PI + np.broadcast_to(log_alpha, q.mean.shape)
         return (float(log_scale.sum()) - square) / 2
+
+
+def _check_condition(q: NormalGamma) -> None:
+    if not q.condition < WORST_CONDITION:
+        raise FloatingPointError(
+            "the weights' prior cannot be seen in float64 beside x, whose columns depend on each other:"
+            " divide the columns by their size, or raise the weights' precision"
+        )
