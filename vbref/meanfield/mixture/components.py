@@ -220,7 +220,7 @@ class Components:
         return np.concatenate([n / 2 * self.law.log_det, constant, widening, -n / 2 * off, -trace / 2])
 
     def cancellation(self, statistics: Statistics) -> float:
-        """½E[log|Λ_k|] − ½D log 2π − ½D/β_k (K,): what E[log N(x | μ_k, Λ_k⁻¹)] has without x."""
+        """What the addends do not show of the rounding: that of C_k, and of A_k (x − m_k) for m_k far off.
 
         Entry i of A v errs by ulps of (|A| |v|)_i, and Σ_n r_nk |y_i| ≤ √(N_k Σ_n r_nk y_i²).
         """
