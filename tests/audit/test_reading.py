@@ -136,3 +136,10 @@ def test_show_says_conditions_and_each_oracle_s_error(capsys):
     said = capsys.readouterr().out
     assert "true only if: q(z|x) > 0 wherever p(x, z) > 0" in said
     assert "oracle: exact sum over z, 12 instances, largest error" in said
+
+
+def test_a_step_alone_counts_as_its_equation(capsys):
+    assert main(["audit", "xu/35b"]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[1].split() == ["xu", "·", "·", "·", "1", "·", "·", "·", "1"]
+    assert "1 of 1 equation judged in 1 claim;" in said

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from vbref.audit.attachments import short
+from vbref.audit.claim import SEVERITY
 from vbref.audit.registry import NOT_YET, Record
 
 _COLUMNS = {
@@ -34,23 +35,42 @@ def summary(records: Sequence[Record], colour: bool = False, width: int | None =
     return "\n\n".join([*filter(None, parts), textwrap.fill(_closing(records), width)])
 
 
-def _equations_only(records: Sequence[Record]) -> list[Record]:
-    return [record for record in records if record.id == record.equation]
+def grouped(records: Sequence[Record], field: str) -> dict[str, list[Record]]:
+    """Return the records by one of their fields, each group where its first record stands."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(getattr(record, field), []).append(record)
+    return groups
+
+
+def rank(verdict: str) -> int:
+    """Return a verdict's place from the best to the worst; what is no verdict comes last."""
+    return SEVERITY.index(verdict) if verdict in SEVERITY else len(SEVERITY)
+
+
+def equations_of(records: Sequence[Record]) -> list[Record]:
+    """Return one record for each equation: its own, or the worst of the steps that are there without it."""
+    return [
+        next((r for r in group if r.id == r.equation), max(group, key=lambda r: rank(r.verdict)))
+        for group in grouped(records, "equation").values()
+    ]
 
 
 def _counts(records: Sequence[Record]) -> dict[str, Counter[str]]:
     counts: dict[str, Counter[str]] = {}
-    for record in _equations_only(records):
-        counts.setdefault(record.id.split("/")[0], Counter())[record.verdict] += 1
+    for record in equations_of(records):
+        counts.setdefault(record.note, Counter())[record.verdict] += 1
     return counts
 
 
 def _table(records: Sequence[Record], colour: bool) -> str:
-    head = "note".ljust(10) + "".join(title.rjust(12) for title in _COLUMNS.values()) + "  equations"
+    counts = _counts(records)
+    column = max([10, *(len(note) + 1 for note in counts)])
+    head = "note".ljust(column) + "".join(title.rjust(12) for title in _COLUMNS.values()) + "  equations"
     rows = [paint(head, "note", colour)]
-    for note, count in _counts(records).items():
+    for note, count in counts.items():
         cells = "".join(paint(str(count[verdict] or "·").rjust(12), verdict, colour) for verdict in _COLUMNS)
-        rows.append(note[:9].ljust(10) + cells + str(count.total()).rjust(11))
+        rows.append(note.ljust(column) + cells + str(count.total()).rjust(11))
     return "\n".join(rows)
 
 
@@ -105,7 +125,7 @@ def _failures(records: Sequence[Record], colour: bool, width: int) -> str:
 
 
 def _closing(records: Sequence[Record]) -> str:
-    found = _equations_only(records)
+    found = equations_of(records)
     waiting = [record for record in found if record.verdict == NOT_YET]
     failed = sum(bool(record.failures) for record in records)
     steps = len([record for record in records if record.entry is not None])

@@ -5,9 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib import metadata, resources
 
-from vbref.audit.claim import SEVERITY
 from vbref.audit.registry import NOT_YET, Record, equations
-from vbref.audit.table import headline, several
+from vbref.audit.table import equations_of, grouped, headline, rank, several
 from vbref.audit.webpage.article import article
 from vbref.audit.webpage.markup import MARKS, anchor, badge, element, escape, lines, link, prose
 
@@ -31,7 +30,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 def document(records: Sequence[Record]) -> str:
     """Return the page of these records: equations with their steps after them, in the order of reading."""
-    notes = _grouped(records, "note")
+    notes = grouped(records, "note")
     known = {record.id for record in records}
     title = "The notes, equation by equation" if known & equations().keys() else "Claims, one by one"
     main = [_opening(title, records), _contents(notes, records)]
@@ -52,29 +51,6 @@ def document(records: Sequence[Record]) -> str:
 @cache
 def _style() -> str:
     return resources.files("vbref.audit.webpage").joinpath("style.css").read_text(encoding="utf-8")
-
-
-def equations_of(records: Sequence[Record]) -> list[Record]:
-    """Return one record for each equation: its own, or the worst of the steps that are there without it."""
-    return [
-        next((record for record in group if record.id == record.equation), _worst(group))
-        for group in _grouped(records, "equation").values()
-    ]
-
-
-def _grouped(records: Sequence[Record], field: str) -> dict[str, list[Record]]:
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(getattr(record, field), []).append(record)
-    return groups
-
-
-def _worst(group: Sequence[Record]) -> Record:
-    return max(group, key=lambda record: _rank(record.verdict))
-
-
-def _rank(verdict: str) -> int:
-    return SEVERITY.index(verdict) if verdict in SEVERITY else len(SEVERITY)
 
 
 def _opening(title: str, records: Sequence[Record]) -> str:
@@ -100,7 +76,7 @@ def _opening(title: str, records: Sequence[Record]) -> str:
 def _ordered(verdicts: Collection[str]) -> list[str]:
     """Return the verdicts that are there, the worst first; what has none comes last."""
     waiting = [verdict for verdict in verdicts if verdict == NOT_YET]
-    return sorted(set(verdicts) - {NOT_YET}, key=_rank, reverse=True) + waiting
+    return sorted(set(verdicts) - {NOT_YET}, key=rank, reverse=True) + waiting
 
 
 def _contents(notes: Mapping[str, Sequence[Record]], records: Sequence[Record]) -> str:
@@ -147,7 +123,7 @@ def _title(note: str) -> str:
 
 
 def _chapter(note: str, group: Sequence[Record], known: Collection[str]) -> str:
-    articles = [article(records, known) for records in _grouped(group, "equation").values()]
+    articles = [article(records, known) for records in grouped(group, "equation").values()]
     up = link("contents", "contents", class_="up")
     head = f"<h2>{escape(_title(note))} {up}</h2>"
     return element("section", lines([head, *articles]), id="note-" + anchor(note), class_="chapter")
