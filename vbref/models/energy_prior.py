@@ -1,0 +1,417 @@
+"""The VAE with an energy for its prior (evae/D1 to D37; Kumar et al. 2019, Pang et al. 2020), signs as due.
+
+P(z) = e^(−V(z))/Z of a network (`vbref.models.energy`; V is U, and with `tilt` also −log N(z; 0, I)), p(x | z)
+of a decoder, q(z | x) of an encoder. With a generator (`vbref.models.samplers`) for P's negative samples,
+whose entropy has the bound H̲, one row and one set of noise have
+
+    A = log p(x | z) − V(z) + H(q(z | x)),  z ~ q(z | x)        E A ≤ log p(x) + log Z
+    B = H̲ − V(z'),                          z' = G(w) + δε      E B ≤ log Z
+
+and `objective` is the sum over rows of J = mean_k A − B. Training is one game, max over θ, φ and min over ψ:
+
+    E J = log p(x) − KL(q(z | x) ‖ P(z | x)) + KL(q(z') ‖ P) + E KL(q(w | z') ‖ p(w | z')).
+
+So J is a surrogate and a bound on nothing: above the ELBO by what the generator lacks, and equal to it where
+that is nothing. Three players play it, each raising its own objective by the parameters it owns:
+
+    "model"      θ  log p(x | z) − V(z) + V(z') − λ3 ‖∇_z U(z)‖²    the right evae/D23
+    "generator"  ψ  λ1 H̲ − V(z')                                    minus the right evae/D21
+    "posterior"  φ  λ2 A                                             minus the right evae/D22
+
+The samples z and z' count as given for θ. Its gradient is unbiased for that of E A − E B; this is the ELBO's
+gradient where z' is P's, and log p(x)'s where besides q is the posterior. φ's is unbiased for the ELBO's
+whatever the generator does, ψ's for that of the bound B on log Z (λ1 = 1; below 1 the generator is drawn to
+the bottom of V). As players own different parameters, λ2 only scales a step. The notes print −U for +U in D21
+and +H for −H in D22: ψ would run to the highest energy, φ to a point.
+
+With `sampler="langevin"` z' are ends of short chains, which are not P's draws; B is then −V(z') alone, and J
+known up to the entropy of the chain's end.
+
+An honest log p(x) needs log Z: `log_normaliser` is exact for one or two latent dimensions (a grid), and above
+that the log mean of weights with mean Z, which errs downwards: so log p(x) errs upwards, by half the square of
+the standard error it comes with. `vbref.evaluate.energy` has it by annealing.
+"""
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vbref.fit import Player
+from vbref.models import door, latent_grid
+from vbref.models.door import Array, Params, Shapes
+from vbref.models.energy import EnergyPrior
+from vbref.models.likelihood import make_likelihood
+from vbref.models.posterior import DiagonalPosterior
+from vbref.models.samplers import Generator, Langevin
+from vbref.nn.mlp import MLP
+
+_THETA, _PSI, _PHI = ("decoder.", "likelihood.", "energy.", "prior."), ("generator.", "inverse."), ("encoder.",)
+_SMOOTH = ("tanh", "softplus", "sigmoid")
+_CHOICES = {"sampler": ("generator", "langevin"), "dtype": ("float32", "float64")}
+_TILE = 4096
+
+
+@dataclass(frozen=True)
+class _Posterior:
+    """z ~ q(z | x), log p(x | z) and log P(z) + log Z there, and what each backward needs."""
+
+    z: Array
+    log_lik: Array
+    log_prior: Array
+    saved: dict[str, Any]
+
+    @property
+    def log_joint(self) -> Array:
+        return self.log_lik + self.log_prior
+
+
+class EnergyPriorVAE:
+    """A VAE whose prior is e^(−V(z))/Z, with V a network.
+
+    - `hidden`: of the encoder; the decoder has them in reverse, or `decoder_hidden`. `energy_hidden`: of U.
+      `generator_hidden`: of the generator, in reverse of its inverse.
+    - `noise_scale`: δ > 0, the generator's noise.
+    - `sampler`: "generator", or "langevin" with `langevin_steps` of size `langevin_step`.
+    - `entropy_weight` λ1 > 0, `posterior_weight` λ2 > 0, `slope_penalty` λ3 ≥ 0.
+    - `tilt`: P ∝ e^(−U) N(0, I) (Pang et al.); False: P ∝ e^(−U) (the notes), see `EnergyPrior`.
+    - `likelihood`, `scale`, `sigma`, `activation`, `dtype`: as in `VAE`. `energy_activation`: a smooth one,
+      "tanh", "softplus" or "sigmoid".
+
+    Raises ValueError for words not listed, sizes below 1 and numbers out of range.
+    """
+
+    def __init__(
+        self,
+        data_dim: int,
+        latent_dim: int,
+        hidden: tuple[int, ...] = (128,),
+        *,
+        energy_hidden: tuple[int, ...] = (64, 64),
+        generator_hidden: tuple[int, ...] = (64, 64),
+        decoder_hidden: tuple[int, ...] | None = None,
+        activation: str = "tanh",
+        energy_activation: str = "tanh",
+        noise_scale: float = 0.1,
+        sampler: str = "generator",
+        langevin_steps: int = 20,
+        langevin_step: float = 0.3,
+        entropy_weight: float = 1.0,
+        posterior_weight: float = 1.0,
+        slope_penalty: float = 0.0,
+        tilt: bool = True,
+        likelihood: str = "bernoulli",
+        scale: str = "fixed",
+        sigma: float = 1.0,
+        dtype: str = "float64",
+    ) -> None:
+        options = {name: value for name, value in locals().items() if name != "self"}
+        _check_options(options)
+        widths = {name: door.widths(name, options[name]) for name in ("hidden", "energy_hidden", "generator_hidden")}
+        out = tuple(hidden)[::-1] if decoder_hidden is None else tuple(door.widths("decoder_hidden", decoder_hidden))
+        self._config = door.plain(options) | widths | {"decoder_hidden": list(out)}
+        self.data_dim, self.latent_dim, self.dtype = data_dim, latent_dim, dtype
+        self.weights = (float(entropy_weight), float(posterior_weight), float(slope_penalty))
+        self.likelihood = make_likelihood(likelihood, data_dim, scale, sigma)
+        self.posterior = DiagonalPosterior(latent_dim)
+        self.encoder = MLP((data_dim, *hidden, self.posterior.width), activation, prefix="encoder")
+        self.decoder = MLP((latent_dim, *out, self.likelihood.width), activation, prefix="decoder")
+        self.prior = EnergyPrior(latent_dim, tuple(energy_hidden), energy_activation, tilt)
+        self.sampler: Generator | Langevin = (
+            Generator(latent_dim, tuple(generator_hidden), activation, float(noise_scale))
+            if sampler == "generator"
+            else Langevin(latent_dim, langevin_steps, float(langevin_step))
+        )
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, fit for JSON: `EnergyPriorVAE(**model.config)` is the same model."""
+        return copy.deepcopy(self._config)
+
+    @property
+    def players(self) -> tuple[Player, ...]:
+        """The generator, if there is one, then the model's θ, then the posterior."""
+        model = Player("model", self.model_and_grad, _THETA)
+        posterior = Player("posterior", self.posterior_and_grad, _PHI)
+        if isinstance(self.sampler, Langevin):
+            return model, posterior
+        return Player("generator", self.generator_and_grad, _PSI), model, posterior
+
+    @property
+    def noise_dim(self) -> int:
+        """Standard normals of one sample: the posterior's, then the sampler's."""
+        return self.latent_dim + self.sampler.noise_dim
+
+    def shapes(self) -> Shapes:
+        """The shape of each parameter, by name."""
+        parts = (self.encoder, self.decoder, self.likelihood, self.prior, self.sampler)
+        return {name: shape for part in parts for name, shape in part.shapes().items()}
+
+    def init(self, rng: np.random.Generator) -> Params:
+        """U = 0 and a generator near N(0, I): the start is a VAE with a standard prior."""
+        params = self.encoder.init(rng) | self.decoder.init(rng) | self.likelihood.init()
+        params |= self.prior.init(rng) | self.sampler.init(rng)
+        return {name: np.asarray(array, self.dtype) for name, array in params.items()}
+
+    def draw_noise(self, rng: np.random.Generator, n: int, k: int = 1) -> Array:
+        """Standard normals (k, n, noise_dim)."""
+        door.size(n=n, k=k)
+        return rng.standard_normal((k, n, self.noise_dim)).astype(self.dtype)
+
+    @door.overflow_named()
+    def objective(self, params: Mapping[str, Array], x: Array, noise: Array) -> float:
+        """J summed over the batch, in nats: a surrogate, see above. All λ are left out.
+
+        x is (N, data_dim), noise (K, N, noise_dim). Raises ValueError as `VAE.objective` does.
+        """
+        checked, x, noise = self._checked(params, x, noise)
+        return self._ascent(checked, x, noise)[0] - self._normaliser(checked, noise, 1.0)[0]
+
+    @door.overflow_named()
+    def objective_and_grad(
+        self, params: Mapping[str, Array], x: Array, noise: Array
+    ) -> tuple[float, Params]:
+        """J and its gradient: to be followed by θ and φ, and gone against by ψ.
+
+        With Langevin the draws z' are held fixed, though they move with θ.
+        """
+        checked, x, noise = self._checked(params, x, noise)
+        value, phi = self._ascent(checked, x, noise)
+        bound, psi = self._normaliser(checked, noise, 1.0)
+        theta = self._contrast(checked, x, noise, 0.0)[1]
+        grads = theta | phi | {name: -grad for name, grad in psi.items()}
+        return value - bound, {name: grads[name] for name in self.shapes()}
+
+    @door.overflow_named()
+    def model_and_grad(self, params: Mapping[str, Array], x: Array, noise: Array) -> tuple[float, Params]:
+        """θ's objective, summed over the batch, and its gradient: zeros for what θ does not own."""
+        checked, x, noise = self._checked(params, x, noise)
+        return self._whole(*self._contrast(checked, x, noise, self.weights[2]))
+
+    @door.overflow_named()
+    def posterior_and_grad(self, params: Mapping[str, Array], x: Array, noise: Array) -> tuple[float, Params]:
+        """φ's objective, λ2 times a bound on log p(x) + log Z, and its gradient: zeros for all but φ."""
+        checked, x, noise = self._checked(params, x, noise)
+        value, grads = self._ascent(checked, x, noise)
+        weight = self.weights[1]
+        return self._whole(weight * value, {name: _scaled(grad, weight) for name, grad in grads.items()})
+
+    @door.overflow_named()
+    def generator_and_grad(self, params: Mapping[str, Array], x: Array, noise: Array) -> tuple[float, Params]:
+        """ψ's objective, for λ1 = 1 a bound on log Z times N, and its gradient: zeros for all but ψ."""
+        checked, _, noise = self._checked(params, x, noise)
+        return self._whole(*self._normaliser(checked, noise, self.weights[0]))
+
+    @door.overflow_named()
+    def log_weights(
+        self, params: Mapping[str, Array], x: Array, noise: Array, *, log_z: float | None = None
+    ) -> Array:
+        """log w = log p(x | z) + log P(z) − log q(z | x), (K, N).
+
+        `log_z` defaults to `log_normaliser(params)`, as good as that is.
+        """
+        checked, x, noise = self._checked(params, x, noise)
+        run = self._posterior(checked, x, noise)
+        log_z = self.log_normaliser(params) if log_z is None else log_z
+        return run.log_joint - run.saved["log_q"] - run.z.dtype.type(log_z)
+
+    @door.overflow_named()
+    def log_normaliser(self, params: Mapping[str, Array], *, draws: int = 1 << 15, seed: int = 0) -> float:
+        """log Z: on a grid for one or two latent dimensions, to rounding; else an estimate from `draws` weights.
+
+        The same numbers whenever it is asked. `log_normaliser_weights` tell how good the estimate is.
+        """
+        if self.latent_dim <= 2:
+            return self.on_grid(params)[2]
+        rng = np.random.default_rng(seed)
+        tiles = [min(_TILE, draws - done) for done in range(0, draws, _TILE)]
+        noise = (rng.standard_normal((n, self.noise_dim)).astype(self.dtype) for n in tiles)
+        log_w = np.concatenate([self.log_normaliser_weights(params, each) for each in noise])
+        return float(np.logaddexp.reduce(log_w.astype(np.float64)) - math.log(draws))
+
+    @door.overflow_named()
+    def log_normaliser_weights(self, params: Mapping[str, Array], noise: Array) -> Array:
+        """log ω (…) for noise (…, noise_dim), E ω = Z: see `vbref.models.samplers`.
+
+        With Langevin, whose ends have no density, its starts z ~ N(0, I): ω = e^(−V(z))/N(z; 0, I).
+        """
+        checked, (noise,) = door.together(params, self.shapes(), noise=noise)
+        own = noise[..., self.latent_dim :]
+        if isinstance(self.sampler, Langevin):
+            z = own[..., : self.latent_dim]
+            log_start = -(z * z + z.dtype.type(math.log(2 * math.pi))).sum(axis=-1) / 2
+            return self.prior.log_prob(checked, z)[0] - log_start
+        z, _ = self.sampler.sample(checked, own)
+        log_inverse, _ = self.sampler.log_inverse(checked, z, own)
+        return self.prior.log_prob(checked, z)[0] + log_inverse - self.sampler.log_draw(own)
+
+    def on_grid(
+        self, params: Mapping[str, Array], nodes: int | None = None
+    ) -> tuple[latent_grid.Grid, Array, float]:
+        """The grid, log P(z) on it (Q,), and log Z, in float64; for one or two latent dimensions."""
+        exact, _ = door.together({n: np.asarray(p, np.float64) for n, p in params.items()}, self.shapes())
+        grid, log_p = latent_grid.covering(lambda z: self.prior.log_prob(exact, z)[0], self.latent_dim, nodes)
+        log_z = float(grid.log_integral(log_p))
+        return grid, log_p - log_z, log_z
+
+    def log_evidence(self, params: Mapping[str, Array], x: Array, *, nodes: int | None = None) -> Array:
+        """log p(x) of each row (N,), in float64 and exact but for the grid: one or two latent dimensions."""
+        return self._evidence(params, x, nodes)[0]
+
+    def grid_posterior(self, params: Mapping[str, Array], x: Array, *, nodes: int | None = None) -> Array:
+        """The densities P(z | x) (Q, N) on the points of `on_grid`."""
+        log_evidence, log_joint = self._evidence(params, x, nodes)
+        return np.exp(log_joint - log_evidence)
+
+    @door.overflow_named()
+    def encode(self, params: Mapping[str, Array], x: Array) -> tuple[Array, Array]:
+        """loc and scale (N, D) of q(z | x)."""
+        params, (x,) = door.together(params, self.shapes(), x=x)
+        door.batch(x, self.data_dim)
+        return self.posterior.parameters(self.encoder.apply(params, x))
+
+    @door.overflow_named()
+    def decode(self, params: Mapping[str, Array], z: Array) -> Array:
+        """E[x | z], (…, data_dim) for z (…, latent_dim)."""
+        params, (z,) = door.together(params, self.shapes(), z=z)
+        door.last_axis("z", z, self.latent_dim)
+        return self.likelihood.mean(params, self.decoder.apply(params, z))
+
+    @door.overflow_named()
+    def negatives(self, params: Mapping[str, Array], noise: Array) -> Array:
+        """z' (…, D), the sampler's draws, for noise (…, noise_dim)."""
+        params, (noise,) = door.together(params, self.shapes(), noise=noise)
+        door.last_axis("noise", noise, self.noise_dim)
+        return self._negatives(params, noise)
+
+    @door.overflow_named()
+    def sample(
+        self, params: Mapping[str, Array], noise: Array, observation_noise: Array | None = None
+    ) -> Array:
+        """E[x | z'] for noise (…, noise_dim), z' from the sampler, which stands for the prior.
+
+        `observation_noise` is as in `VAE.sample`.
+        """
+        params, noise, own = door.sampling(
+            params, self.shapes(), noise, self.noise_dim, observation_noise, self.data_dim
+        )
+        out = self.decoder.apply(params, self._negatives(params, noise))
+        return self.likelihood.mean(params, out) if own is None else self.likelihood.sample(params, out, own)
+
+    def _checked(self, params: Mapping[str, Array], x: Array, noise: Array) -> tuple[Params, Array, Array]:
+        checked, (x, noise) = door.together(params, self.shapes(), x=x, noise=noise)
+        door.batch(x, self.data_dim)
+        door.noise(noise, len(x), self.noise_dim)
+        self.likelihood.check(x)
+        return checked, x, noise
+
+    def _whole(self, value: float, grads: Mapping[str, Array]) -> tuple[float, Params]:
+        """Zeros for the parameters that have no gradient: the paths that are cut."""
+        return value, {
+            name: grads[name] if name in grads else np.zeros(shape, self.dtype)
+            for name, shape in self.shapes().items()
+        }
+
+    def _negatives(self, params: Params, noise: Array) -> Array:
+        own = noise[..., self.latent_dim :]
+        if isinstance(self.sampler, Langevin):
+            return self.sampler.sample(self.prior, params, own)
+        return self.sampler.sample(params, own)[0]
+
+    def _posterior(self, params: Params, x: Array, noise: Array) -> _Posterior:
+        h, saved_h = self.encoder.forward(params, x)
+        z, log_q, saved_z = self.posterior.sample(h, noise[..., : self.latent_dim])
+        out, saved_out = self.decoder.forward(params, z)
+        log_lik, saved_lik = self.likelihood.log_prob(params, out, x)
+        log_prior, saved_prior = self.prior.log_prob(params, z)
+        saved = {"h": saved_h, "stats": h, "z": saved_z, "out": saved_out, "lik": saved_lik}
+        return _Posterior(z, log_lik, log_prior, saved | {"prior": saved_prior, "log_q": log_q})
+
+    def _decode_backward(self, params: Params, d: Array, run: _Posterior) -> tuple[Array, Params]:
+        d_out, d_likelihood = self.likelihood.backward(d, run.saved["lik"])
+        d_z, d_decoder = self.decoder.backward(params, d_out, run.saved["out"])
+        return np.asarray(d_z), d_decoder | d_likelihood
+
+    def _contrast(self, params: Params, x: Array, noise: Array, penalty: float) -> tuple[float, Params]:
+        """Σ mean_k [log p(x | z) − V(z) + V(z') − λ3 ‖∇U(z)‖²] and its gradient by θ, z and z' held fixed."""
+        run, negatives = self._posterior(params, x, noise), self._negatives(params, noise)
+        log_negative, saved_negative = self.prior.log_prob(params, negatives)
+        d = np.full_like(run.log_lik, 1 / len(noise))
+        _, grads = self._decode_backward(params, d, run)
+        _, d_energy = self.prior.backward(d, run.saved["prior"])
+        _, d_negative = self.prior.backward(-d, saved_negative)
+        rows, parts = run.log_joint - log_negative, [d_energy, d_negative]
+        if penalty:
+            slopes, saved = self.prior.penalty(params, run.z)
+            rows = rows - _scaled(slopes, penalty)
+            parts.append(self.prior.penalty_backward(_scaled(d, -penalty), saved))
+        return door.total(rows.mean(axis=0)), grads | _sum(parts)
+
+    def _ascent(self, params: Params, x: Array, noise: Array) -> tuple[float, Params]:
+        """Σ mean_k [log p(x | z) − V(z)] + H(q(z | x)) and its gradient by φ."""
+        run = self._posterior(params, x, noise)
+        mean, var, entropy, saved_moments = self.posterior.moments(run.saved["stats"])
+        d = np.full_like(run.log_lik, 1 / len(noise))
+        d_z = self._decode_backward(params, d, run)[0] + self.prior.backward(d, run.saved["prior"])[0]
+        d_h = self.posterior.sample_backward(d_z, np.zeros_like(d), run.saved["z"])
+        d_h = d_h + self.posterior.moments_backward(
+            np.zeros_like(mean), np.zeros_like(var), np.ones_like(entropy), saved_moments
+        )
+        value = door.total(run.log_joint.mean(axis=0) + entropy)
+        return value, self.encoder.backward(params, d_h, run.saved["h"], input_grad=False)[1]
+
+    def _normaliser(self, params: Params, noise: Array, weight: float) -> tuple[float, Params]:
+        """Σ mean_k [λ1 H̲ − V(z')] and its gradient by ψ; without a generator −V(z') alone, and none."""
+        if isinstance(self.sampler, Langevin):
+            log_p, _ = self.prior.log_prob(params, self._negatives(params, noise))
+            return door.total(log_p.mean(axis=0)), {}
+        own = noise[..., self.latent_dim :]
+        z, saved_z = self.sampler.sample(params, own)
+        log_inverse, saved_inverse = self.sampler.log_inverse(params, z, own)
+        log_p, saved_p = self.prior.log_prob(params, z)
+        d = np.full_like(log_p, 1 / len(noise))
+        d_z, d_inverse = self.sampler.log_inverse_backward(_scaled(d, weight), saved_inverse)
+        d_z = d_z + self.prior.backward(d, saved_p)[0]
+        bound = _scaled(log_inverse + log_p.dtype.type(self.sampler.fixed_entropy()), weight)
+        value = door.total((bound + log_p).mean(axis=0))
+        return value, d_inverse | self.sampler.sample_backward(params, d_z, saved_z)
+
+    def _evidence(self, params: Mapping[str, Array], x: Array, nodes: int | None) -> tuple[Array, Array]:
+        """log p(x) (N,) and log p(x, z) (Q, N) on the grid."""
+        exact = {name: np.asarray(array, np.float64) for name, array in params.items()}
+        grid, log_p, _ = self.on_grid(exact, nodes)
+        door.batch(x, self.data_dim)
+        self.likelihood.check(x)
+        out = self.decoder.apply(exact, grid.z)
+        rows = [self.likelihood.log_prob(exact, out, row)[0] + log_p for row in np.asarray(x, np.float64)]
+        log_joint = np.stack(rows, axis=1)
+        return grid.log_integral(log_joint), log_joint
+
+
+def _scaled(array: Array, weight: float) -> Array:
+    return np.asarray(array * array.dtype.type(weight))
+
+
+def _sum(parts: list[Params]) -> Params:
+    return {name: sum((part[name] for part in parts[1:]), parts[0][name]) for name in parts[0]}
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    for name, allowed in _CHOICES.items():
+        door.choice(name, options[name], allowed)
+    door.choice("energy_activation", options["energy_activation"], _SMOOTH)
+    door.size(**{name: options[name] for name in ("data_dim", "latent_dim", "langevin_steps")})
+    for name in ("noise_scale", "langevin_step", "entropy_weight", "posterior_weight"):
+        _check_number(name, options[name], above=True)
+    _check_number("slope_penalty", options["slope_penalty"], above=False)
+    if not isinstance(options["tilt"], bool):
+        raise ValueError(f"tilt must be True or False, was {options['tilt']!r}")
+
+
+def _check_number(name: str, value: Any, above: bool) -> None:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and (value > 0 if above else value >= 0)):
+        raise ValueError(f"{name} must be a finite number {'>' if above else '>='} 0, was {value!r}")
