@@ -91,6 +91,15 @@ def test_a_boltzmann_machine_of_zeros_and_ones():
     np.testing.assert_allclose((1 + exact.means) / 2, p @ states, rtol=1e-12)
 
 
+def test_the_bound_of_a_boltzmann_machine_is_that_of_its_table():
+    w, b = problem(6, 3, 0.5)
+    states = np.array(list(itertools.product([0, 1], repeat=3)))
+    table = ((states @ w * states).sum(1) / 2 + states @ b).reshape(2, 2, 2)
+    model, general = BinaryField.from_boltzmann(w, b).fit(tol=1e-15), coordinate_ascent(table, tol=1e-15)
+    assert model.elbo == pytest.approx(general.elbo, rel=1e-12)
+    np.testing.assert_allclose((1 + model.means) / 2, [q[1] for q in general.factors], atol=1e-6)
+
+
 @pytest.mark.parametrize("damping", [0.0, 0.6])
 def test_it_is_coordinate_ascent_on_the_table_of_states(damping):
     """The general equation on 2^D states: the same bound, and without damping the same path."""

@@ -86,8 +86,10 @@ def fit_per_point(
 ) -> PerPoint:
     """Coordinate ascent on J(θ, ψ_1:N) from ψ_i = h_φ(x_i), the encoder's, with `noise` (K, N, D) held fixed.
 
-    A sweep is at most `steps` quasi-Newton steps on ψ_1:N and then, with `learn`, on θ, which else stays as
-    `params` has it. `tol` and `max_iter` end it as in `engine.ascend`. `model` is amortised, x (N, data_dim).
+    With `learn` θ fits the noise as ψ does, the more so the fewer the draws: then `cubature`, exact for a
+    linear decoder and a Gaussian likelihood, is for these alone. A sweep is at most `steps` quasi-Newton
+    steps on ψ_1:N and then, with `learn`, on θ, which else stays as `params` has it. `tol` and `max_iter` end
+    it as in `engine.ascend`. `model` is amortised, x (N, data_dim).
 
     Raises ValueError as the model does, and for a model that is not amortised.
     """

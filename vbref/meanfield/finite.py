@@ -84,7 +84,7 @@ class FiniteField:
         self.factors[j] = np.exp(log_q - logsumexp(log_q))
 
     def evidence_bound(self) -> Bound:
-        """E_q log p(x, z) + Σ_j H(q_j), with the size of its addends; q_j sums to 1 ± ulps, hence 1 a factor."""
+        """E_q log p + Σ_j H(q_j), with the size of its addends; q_j sums to 1 ± ulps, hence 1 a factor."""
         if self.impossible_mass > 0:
             return Bound(-np.inf, np.inf)
         entropies = [_entropy(q) for q in self.factors]
