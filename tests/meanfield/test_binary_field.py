@@ -233,6 +233,12 @@ def test_bad_fits_are_named(options, message):
         BinaryField(np.zeros((2, 2)), np.zeros(2)).fit(**options)
 
 
+def test_overflow_is_named():
+    j = 1e308 * (1 - np.eye(3))
+    with pytest.raises(ValueError, match="couplings and fields must stay within"):
+        BinaryField(j, np.zeros(3)).fit(init=[0.9, 0.9, 0.9])
+
+
 def test_sizes_and_order_are_named():
     with pytest.raises(ValueError, match="n must be an integer >= 2"):
         BinaryField.curie_weiss(1, 1.0)

@@ -137,6 +137,11 @@ def test_bound_rises_and_stays_below_the_evidence(shape, seed, scale, holes):
     np.testing.assert_allclose([q.sum() for q in model.factors], 1, rtol=1e-14)
 
 
+def test_overflow_is_named():
+    with pytest.raises(ValueError, match="log_joint must stay within"):
+        coordinate_ascent(np.array([1.7e308, -1.7e308]))
+
+
 def test_float32_is_taken_and_summed_in_float64():
     table = random_table(5, (3, 3)).astype(np.float32)
     assert coordinate_ascent(table, rng=0).elbo == coordinate_ascent(table.astype(float), rng=0).elbo

@@ -146,6 +146,11 @@ def test_bad_input_is_named(mean, cov, blocks, message):
         Gaussian(mean, cov, blocks=blocks)
 
 
+def test_overflow_is_named():
+    with pytest.raises(ValueError, match="mean, cov and start must stay within"):
+        Gaussian([0.0, 1e300], [[2.0, 1.0], [1.0, 2.0]]).fit()
+
+
 def test_a_bad_start_is_named():
     with pytest.raises(ValueError, match="start must have shape"):
         Gaussian([0.0], [[1.0]]).fit(start=[0.0, 1.0])

@@ -201,6 +201,15 @@ def test_a_prior_lost_beside_the_data_is_named():
     assert np.isfinite(LinearRegression(prior="fixed").fit([[1e16, 0.0], [0.0, 1e16]], [1.0, 2.0]).elbo)
 
 
+@pytest.mark.parametrize(("size_x", "size_y"), [(1e300, 1.0), (1.0, 1e300)])
+def test_overflow_is_named(size_x, size_y):
+    x, y = problem()
+    with pytest.raises(ValueError, match="x, y and the hyperparameters must stay within"):
+        LinearRegression().fit(size_x * x, size_y * y)
+    with pytest.raises(ValueError, match="x and y must stay within"):
+        LinearRegression().fit(x, y).log_predictive(x, 1e300 * y)
+
+
 def test_dtypes():
     x, y = problem(n=9)
     narrow = LinearRegression().fit(x.astype(np.float32), y.astype(np.float32))

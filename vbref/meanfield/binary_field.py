@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vbref.meanfield.engine import Ascent, Bound, Update, ascend, best_of, check_limits
+from vbref.meanfield.limits import within_float64
 from vbref.meanfield.spins import Enumeration, enumerate_spins
 from vbref.numerics import check
 
@@ -69,6 +70,7 @@ class BinaryField:
             raise ValueError(f"n must be an integer >= 2, was {n!r}")
         return cls(coupling / (n - 1) * (1 - np.eye(n)), np.full(n, float(field)))
 
+    @within_float64("couplings and fields")
     def fit(
         self,
         *,
@@ -117,6 +119,7 @@ class BinaryField:
         """The bound on log Z at any means (D,) in [−1, 1], in nats."""
         return _Run(self, self._checked(means), 0.0).evidence_bound().value
 
+    @within_float64("couplings and fields")
     def exact(self) -> Enumeration:
         """log Z in nats, the means and the correlations E[s_i s_j], by all 2^D states; D ≤ 20.
 

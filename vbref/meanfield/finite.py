@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vbref.meanfield.engine import Ascent, Bound, Update, ascend, best_of, check_limits
+from vbref.meanfield.limits import within_float64
 from vbref.numerics import check, logsumexp
 
 Array = NDArray[np.float64]
@@ -107,6 +108,7 @@ class FiniteField:
         return table
 
 
+@within_float64("log_joint")
 def coordinate_ascent(
     log_joint: ArrayLike,
     *,

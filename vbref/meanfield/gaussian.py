@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vbref.dist.multivariate_normal import cholesky, inverse_from_tril
 from vbref.meanfield.engine import Ascent, Bound, Update, ascend
+from vbref.meanfield.limits import within_float64
 from vbref.numerics import check
 
 Array = NDArray[Any]
@@ -53,6 +54,7 @@ class Gaussian:
         self._error, self._cov = np.zeros_like(self.mean), self._marginal_blocks()
         self.ascent, self.path = Ascent(), np.empty((0, len(mu)))
 
+    @within_float64("mean, cov and start")
     def fit(
         self,
         *,

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vbref.meanfield.engine import Ascent, Update, ascend
+from vbref.meanfield.limits import within_float64
 from vbref.meanfield.normal_gamma import LOG_2PI, Gammas, NormalGamma
 from vbref.meanfield.regression_state import Design, State
 from vbref.numerics import check
@@ -77,6 +78,7 @@ class LinearRegression:
         self.ascent = Ascent()
         self._fitted: State | None = None
 
+    @within_float64("x, y and the hyperparameters")
     def fit(
         self,
         x: ArrayLike,
@@ -198,6 +200,7 @@ class LinearRegression:
             "noise_rate": q.noise.rate,
         } | own
 
+    @within_float64("x")
     def predict(self, x: ArrayLike) -> Student:
         """The law of y at rows x (N, D) under q: Student's t, exact for a fixed prior; in the dtype of x.
 
@@ -212,6 +215,7 @@ class LinearRegression:
         df = 2 * float(q.noise.concentration)
         return Student((wide @ q.mean).astype(rows.dtype), scale.astype(rows.dtype), df)
 
+    @within_float64("x and y")
     def log_predictive(self, x: ArrayLike, y: ArrayLike) -> Array:
         """log p(y | x, data) of each row (N,) under q, in nats: the density of `predict`."""
         rows, targets = check.floats(x=x, y=y)
