@@ -7,6 +7,7 @@ from vbref.models.gmvae import GMVAE
 from vbref.models.linear_gaussian import LinearGaussian
 from vbref.models.stick_breaking import StickBreakingVAE
 from vbref.models.vae import VAE
+from vbref.models.vaegan import VAEGAN
 
 __all__ = [
     "AVB",
@@ -15,6 +16,7 @@ __all__ = [
     "LinearGaussian",
     "StickBreakingVAE",
     "VAE",
+    "VAEGAN",
     "autoencoder_constant",
     "autoencoder_loss",
 ]
