@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from vbref import kl
-from vbref.meanfield import BinaryField, FiniteField, Gaussian, families, identities
+from vbref.meanfield import BinaryField, FiniteField, Gaussian, GaussianMixture, families, identities
 from vbref.meanfield.linear_regression import LinearRegression
 from vbref.meanfield.normal_gamma import Gammas, NormalGamma
 from vbref.meanfield.regression_state import Design
@@ -156,7 +156,22 @@ def regression_precision():
     return family, bound, family.natural(c[1], d[1]), family.natural(law.concentration[1], law.rate[1])
 
 
-FACTORS = [finite_table, spin, gaussian_block, regression_weights, regression_precision]
+def mixture_weights():
+    """The Dirichlet of a mixture after a sweep and a half, its concentration anywhere."""
+    rows = np.concatenate([RNG.standard_normal((8, 2)), 4 + RNG.standard_normal((5, 2))])
+    model = GaussianMixture(3, concentration=0.7).fit(rows, rng=0, max_iter=1)
+    state, family = model._state, families.Dirichlet()
+    state.update_assignments()
+
+    def bound(eta):
+        state.weights = state.prior.weights.posterior(family.usual(eta) - 0.7)
+        return state.evidence_bound().value
+
+    state.update_weights()
+    return family, bound, np.array([1.0, 0.3, 2.5]), family.natural(state.weights.parameters[0])
+
+
+FACTORS = [finite_table, spin, gaussian_block, regression_weights, regression_precision, mixture_weights]
 
 
 @pytest.mark.parametrize("factor", FACTORS)
