@@ -8,7 +8,8 @@ from pathlib import Path
 import vbref
 
 ROOMS = ("numerics", "dist", "kl", "bounds", "gradients", "nn", "models", "meanfield", "evaluate")
-_NO_FORMULAS = {"vbref.numerics.jit", "vbref.numerics.check"}
+# Decorators, checks of arguments, and a checker whose numbers are tolerances.
+_NO_FORMULAS = {"vbref.numerics.jit", "vbref.numerics.check", "vbref.nn.gradcheck"}
 _AUDIT = ("claims", "oracles", "worlds")
 # A room whose formulas are mostly seen through those of another.
 _ALSO = {"numerics": ("kl",), "dist": ("kl",)}

@@ -127,9 +127,12 @@ class Source:
 
     def _sites(self) -> Iterator[tuple[Mutant, Place, ast.AST]]:
         times: Counter[str] = Counter()
+        texts: dict[ast.AST, str] = {}
         for place, context in _walk(self.tree, self._scope()):
             for operator, wrong in _mistakes(place.get(), context):
-                before, after = _shown(context.statement, place, wrong)
+                statement = context.statement.get()
+                before = texts.get(statement) or texts.setdefault(statement, _text(statement))
+                after = _after(context.statement, place, wrong)
                 mutant = Mutant(f"{self.module}:{context.function}", _line(place), operator, before, after)
                 yield replace(mutant, nth=times[mutant.key]), place, wrong
                 times[mutant.key] += 1
@@ -171,13 +174,12 @@ def _line(place: Place) -> int:
     return getattr(place.get(), "lineno", getattr(place.owner, "lineno", 1))
 
 
-def _shown(statement: Place, place: Place, wrong: ast.AST) -> tuple[str, str]:
-    """Return the statement around the place as text, before and after."""
+def _after(statement: Place, place: Place, wrong: ast.AST) -> str:
+    """Return the statement around the place as text, with the mistake in it."""
     right = place.get()
-    before = _text(statement.get())
     place.put(wrong)
     try:
-        return before, _text(statement.get())
+        return _text(statement.get())
     finally:
         place.put(right)
 
@@ -231,10 +233,12 @@ def _inside(node: ast.AST, place: Place, context: _Context, scope: Scope | None)
 
 
 def _is_words(node: ast.AST) -> bool:
-    """A docstring, or a literal that is no number."""
+    """A docstring, a literal that is no number, or −1."""
     match node:
         case ast.Expr(ast.Constant()):
             return True
+        case ast.UnaryOp(ast.USub(), ast.Constant(1)):
+            return True  # the last axis, or the length that follows from the others
         case ast.Constant(value):
             return type(value) not in (int, float)
     return False

@@ -28,7 +28,18 @@ _FUNCTIONS = {
 }
 _FUNCTIONS |= {"tanh", "cumsum", "gammaln", "log_gamma", "log_sigmoid", "sigmoid", "softplus", "softmax"}
 _NEAR = {"log1p": "log", "expm1": "exp"}
-_SYMMETRIC = {"min", "max", "minimum", "maximum", "logaddexp", "add", "multiply", "hypot", "log_beta"}
+_SYMMETRIC = {
+    "min",
+    "max",
+    "minimum",
+    "maximum",
+    "logaddexp",
+    "add",
+    "multiply",
+    "hypot",
+    "log_beta",
+    "swapaxes",
+}
 _NO_FORMULA = {
     "isinstance",
     "getattr",

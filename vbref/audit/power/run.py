@@ -51,7 +51,7 @@ def _named(name: str) -> list[Mutant]:
     modules = [m for m in formula_modules() if m == name or m.startswith(f"{name}.")]
     if modules:
         return [mutant for module in modules for mutant in source(module).mutants]
-    claims = [m for m in formula_modules() if source(m).claims]
+    claims = [m for m in formula_modules() if room_of(m) == "audit.claims"]
     return [mutant for module in claims for mutant in source(module).mutants if _is_about(mutant, name)]
 
 

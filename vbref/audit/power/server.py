@@ -24,6 +24,7 @@ from vbref.audit.power.checks import Check, TestCheck, claim_checks
 from vbref.audit.power.forks import Task, run_all
 from vbref.audit.power.install import CannotInstall, claims_in, install
 from vbref.audit.power.interpreted import use_numba_arithmetic
+from vbref.audit.power.modules import room_of
 from vbref.audit.power.mutants import MODULE_LEVEL, Mutant, Source, read
 from vbref.audit.registry import claims_of_notes
 
@@ -53,8 +54,8 @@ class Server:
     def pytest_sessionstart(self) -> None:
         from hypothesis import Phase, settings  # not before pytest, which rewrites its assertions
 
-        base = settings.get_profile("vbref")
-        settings.register_profile("power", base, phases=(Phase.explicit, Phase.generate), database=None)
+        # As the tests' own profile, but without shrinking: that it fails is all that is asked.
+        settings.register_profile("power", settings(), phases=(Phase.explicit, Phase.generate), database=None)
         settings.load_profile("power")
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -80,7 +81,7 @@ class Server:
     def _claims(self) -> list[Check]:
         """Return the claims to ask: those of the mutated files, or all for the audit's other files.
 
-        For a formula of vbref, those that name a function of it.
+        For a formula of vbref, those that name a function of its room.
         """
         entries = [entry for entry in claims_of_notes() if isinstance(entry, Claim)]
         own = {id for source in self.sources for id in source.claims}
@@ -88,7 +89,9 @@ class Server:
             return claim_checks(entry for entry in entries if entry.id in own)
         if any(source.module.startswith("vbref.audit.") for source in self.sources):
             return claim_checks(entries)
-        return claim_checks(entry for entry in entries if entry.code and entry.code.call)
+        rooms = {room_of(source.module) for source in self.sources}
+        coded = (entry for entry in entries if entry.code and entry.code.call)
+        return claim_checks(entry for entry in coded if entry.code and room_of(entry.code.name) in rooms)
 
     def _baseline(self, checks: list[Check]) -> Iterator[Measured]:
         """Yield the checks, the quickest first."""
@@ -140,10 +143,11 @@ def _task(source: Source, mutant: Mutant, measured: list[Measured]) -> Task:
     def work() -> tuple[str, str]:
         try:
             checks = [m.check for m in chosen]
-            fresh = install(module, source.code(mutant))
             if source.claims:
-                fresh_checks = {check.name: check for check in claim_checks(claims_in(fresh))}
-                checks = [fresh_checks[check.name] for check in checks]
+                fresh = {check.name: check for check in claim_checks(claims_in(module, source.code(mutant)))}
+                checks = [fresh[check.name] for check in checks]
+            else:
+                install(module, source.code(mutant))
         except CannotInstall as error:
             return "error", str(error)
         except Exception as error:

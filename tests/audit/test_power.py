@@ -1,0 +1,211 @@
+"""`vbref audit --power`: each operator makes what it says, a weak test lets a mutant live and it is named."""
+
+import argparse
+import ast
+import pathlib
+from importlib import import_module
+
+import pytest
+
+from vbref.audit import judge
+from vbref.audit.commands import add_parsers
+from vbref.audit.power import equivalents, modules, operators, run
+from vbref.audit.power.install import CannotInstall, claims_in, install
+from vbref.audit.power.modules import formula_modules
+from vbref.audit.power.mutants import Source
+from vbref.audit.power.report import rate, report
+
+TESTS = pathlib.Path(__file__).parents[1]
+
+MADE = {
+    "sign": ("a - b", ["a + b"]),
+    "sign ": ("-a", ["a"]),
+    "dropped_term": ("a - b", ["a", "-b"]),
+    "dropped_factor": ("x * x / v", ["x * x"]),
+    "dropped_factor ": ("half * z", ["half", "z"]),
+    "lost_power": ("scale ** 2", ["scale"]),
+    "lost_function": ("math.log1p(x)", ["x", "math.log(x)"]),
+    "swapped_arguments": ("kl(q, p)", ["kl(p, q)"]),
+    "swapped_arguments ": (
+        "kl(a, b, c, d)",
+        ["kl(b, a, c, d)", "kl(a, c, b, d)", "kl(a, b, d, c)", "kl(c, d, a, b)"],
+    ),
+    "extremum": ("np.maximum", ["np.minimum"]),
+    "sum_for_mean": ("w.sum(axis=0)", ["w.mean(axis=0)"]),
+    "off_by_one": ("total / (K)", ["total / (K + 1)", "total / (K - 1)"]),
+    "off_by_one ": ("range(1, n)", ["range(1, n - 1)", "range(1 + 1, n)"]),
+    "constant": ("0.5", ["1.0"]),
+    "constant ": ("12.0", ["24.0"]),
+    "flipped_condition": ("a if x else b", ["b if x else a"]),
+}
+
+
+def source(text):
+    return Source("planted", text)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_each_operator_makes_what_it_says(name):
+    text, wanted = MADE[name]
+    made = getattr(operators, name.strip())(ast.parse(text, mode="eval").body)
+    assert [ast.unparse(node) for node in made] == [ast.unparse(ast.parse(text)) for text in wanted]
+
+
+def test_operators_on_statements():
+    text = "def kl(a_q, a_p):\n    'Words.'\n    t = 0.0\n    t += a_q\n    return t, a_p\n"
+    made = {(m.operator, m.after) for m in source(text).mutants}
+    assert {
+        ("swapped_roles", "def kl(a_q, a_p): a_q, a_p = (a_p, a_q)"),
+        ("sign", "t -= a_q"),
+        ("dropped_term", "pass"),
+        ("sign", "return (-t, a_p)"),
+        ("sign", "return (t, -a_p)"),
+        ("constant", "t = 1.0"),
+    } == made
+
+
+def test_words_and_refusals_are_no_formulas():
+    text = (
+        '"""1 + 1"""\nimport math\n\ndef f(x: int = 1 + 1):\n    """2 * 2."""\n'
+        "    if x < 3:\n        raise ValueError(f'{x + 1} must be {1 + 2}')\n    return x[-1]\n"
+    )
+    assert {m.after for m in source(text).mutants} == {"return -x[-1]"}
+
+
+def test_a_mutant_computes_the_mistake_and_leaves_the_source_as_it_was():
+    planted = source("def f(a, b):\n    return a - b\n")
+    values = {}
+    for mutant in planted.mutants:
+        space = {}
+        exec(planted.code(mutant), space)
+        values[mutant.after] = space["f"](5, 3)
+    assert values == {"return -(a - b)": -2, "return a + b": 8, "return a": 5, "return -b": -3}
+    assert ast.unparse(planted.tree) == "def f(a, b):\n    return a - b"
+    assert "return a + b" in planted.text(planted.mutants[1])
+
+
+def test_a_mutant_is_named_by_its_statement_so_that_other_edits_leave_it_be():
+    one, two = source("def f(a):\n    return a + a\n"), source("x = 3\n\n\ndef f(a):\n    return a + a\n")
+    keys = [m.key for m in one.mutants]
+    assert len(set(keys)) == len(keys)
+    assert keys == [m.key for m in two.mutants if m.function == "f"]
+
+
+def test_of_a_claim_the_formulas_are_mutated_and_not_the_draw():
+    text = (
+        "CLAIMS = [Claim('mine/1', draw=lambda rng: Case(s=1 + rng.normal()), tolerance=0.5,\n"
+        "    printed=lambda w: half(w) + w.s, oracles={'one': lambda w: 2 * w.s})]\n"
+        "def half(w):\n    return w.s / 2\ndef unused(w):\n    return w.s + 1\n"
+    )
+    made = source(text).mutants
+    assert {m.function for m in made} == {"mine/1 printed", "mine/1 oracles", "half"}
+
+
+def judged(tmp_path, test):
+    file = tmp_path / "test_planted.py"
+    file.write_text(f"from vbref.numerics.special import trigamma_times\n\n\ndef test_it():\n    {test}\n")
+    mutants = [m for m in run.source("vbref.numerics.special").mutants if m.function == "trigamma_times"]
+    return [outcome for outcome, _ in run.judged(mutants, [str(file)], jobs=2)]
+
+
+def test_a_weak_test_lets_mutants_live_and_they_are_listed(tmp_path):
+    weak = judged(tmp_path, "assert trigamma_times(0.0, 3.0) == 0")
+    text = report(weak)
+    assert rate(weak) < 0.5
+    assert "survived: vbref/numerics/special.py" in text
+    assert "trigamma_times, dropped_factor" in text
+
+
+def test_a_strong_test_kills_them_all(tmp_path):
+    exact = "{(2.0, 0.5): 2 * 4.934802200544679, (2.0, 3.0): 2 * 0.3949340668482264, (1e-30, 1e-160): 1e290}"
+    strong = judged(
+        tmp_path, f"assert all(abs(trigamma_times(d, x) - y) < 1e-13 * y for (d, x), y in {exact}.items())"
+    )
+    assert [outcome.mutant.key for outcome in strong if outcome.status != "killed"] == []
+
+
+def test_a_sample_of_formulas_is_killed_by_their_tests():
+    mutants = run.sample(run.select(["vbref.nn.layers"]), 10, seed=1)
+    outcomes = [outcome for outcome, _ in run.judged(mutants, [str(TESTS / "nn" / "test_layers.py")], jobs=2)]
+    reviewed = {entry.mutant for entry in equivalents.equivalents()}
+    assert {outcome.mutant.key for outcome in outcomes if outcome.status != "killed"} <= reviewed
+    assert len(outcomes) == 10
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mutant_of_a_claim_changes_its_verdict(seed):
+    (mutant,) = run.sample(run.select(["xu/34"]), 1, seed)
+    code = run.source(mutant.module).code(mutant)
+    entries = {entry.id: entry for entry in claims_in(import_module(mutant.module), code)}
+    assert judge(entries[mutant.function.split(" ")[0]]).failures
+
+
+def test_every_reviewed_equivalent_is_still_a_mutant_and_has_a_proof():
+    entries = equivalents.equivalents()
+    named = {entry.module for entry in entries}
+    mutants = [mutant for module in sorted(named) for mutant in run.source(module).mutants]
+    assert [entry.mutant for entry in equivalents.stale(mutants, named)] == []
+    assert all(entry.why for entry in entries)
+    assert len({entry.mutant for entry in entries}) == len(entries)
+
+
+def test_every_published_mistake_can_be_planted():
+    from vbref.audit.power.published import PUBLISHED
+
+    made = [m for name in {p.module for p in PUBLISHED} for m in run.source(name).mutants]
+    assert sum(m.operator.startswith("published") for m in made) == len(PUBLISHED)
+
+
+def test_every_room_of_formulas_has_tests():
+    for room in {modules.room_of(name) for name in formula_modules()}:
+        assert room.startswith("audit.") or modules.tests_of(room, TESTS), room
+
+
+def vbref(*argv):
+    parser = argparse.ArgumentParser()
+    add_parsers(parser.add_subparsers(required=True))
+    args = parser.parse_args(list(argv))
+    return args.run(args)
+
+
+def test_what_names_no_formula_is_bad_usage(capsys):
+    assert vbref("audit", "--power", "nonsense") == 2
+    assert capsys.readouterr().err == "vbref: no formula to mutate in 'nonsense'\n"
+
+
+def test_without_a_checkout_it_says_so_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(run, "tests_folder", lambda: None)
+    assert vbref("audit", "--power", "vbref.kl.normal", "--sample", "1") == 2
+    assert "in the source checkout only" in capsys.readouterr().err
+
+
+def test_survivors_make_the_exit_status_1(monkeypatch, capsys):
+    monkeypatch.setattr(
+        run, "measure", lambda mutants, jobs, progress: [run.Outcome(mutants[0], "survived", "")]
+    )
+    assert vbref("audit", "--power", "vbref.kl.normal") == 1
+    assert "survived: vbref/kl/normal.py" in capsys.readouterr().out
+
+
+def test_what_a_decorator_wraps_is_mutated_too(tmp_path, monkeypatch):
+    text = (
+        "import contextlib, functools\n@contextlib.contextmanager\ndef quiet():\n    yield\n"
+        "class A:\n    @quiet()\n    def f(self, a, b):\n        return a - b\n"
+        "    @functools.cached_property\n    def g(self):\n        return 1 + 1\n"
+        "@functools.cache\ndef h(a):\n    return a + 1\n"
+    )
+    (tmp_path / "planted_module.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    planted = Source("planted_module", text, str(tmp_path / "planted_module.py"))
+    module = import_module("planted_module")
+    kept, by_name = module.A(), {m.after: m for m in planted.mutants}
+    assert module.h(1) == 2
+    for after, value in {
+        "return a + b": lambda: kept.f(5, 3) == 8,
+        "return 2 + 1": lambda: module.A().g == 3,
+        "return a - 1": lambda: module.h(1) == 0,
+    }.items():
+        install(module, planted.code(by_name[after]))
+        assert value(), after
+    with pytest.raises(CannotInstall):
+        install(module, planted.code(by_name["return a - 1"]))
