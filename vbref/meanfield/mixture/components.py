@@ -37,7 +37,7 @@ LOG_2PI = math.log(2 * math.pi)
 class Law:
     """q of the precisions, for all components, with the addends of its part of the bound.
 
-    root (K, …) is A_k with A_kᵀA_k = E[Λ_k], inverse_root its inverse, log_det (K,) is E[log|Λ_k|];
+    root (K, …) is A_k with A_kᵀA_k = E[Λ_k], log_det (K,) is E[log|Λ_k|];
     inverse_scale is C as the kind of covariance has it. kl are addends of KL(q(Λ) ‖ p(Λ)). `sensitivity` is
     by how much, to first order, the bound moves when all entries of C do by a relative unit: ½ Σ_k ν_k Σ_ij
     |C⁻¹_ij| |C_ij|.
@@ -46,7 +46,6 @@ class Law:
     df: Array
     inverse_scale: Array
     root: Array
-    inverse_root: Array
     log_det: Array
     log_prior: Array
     log_posterior: Array
@@ -91,9 +90,9 @@ class Wishart:
         base = self.inverse_scale + (scatter.sum(axis=0, keepdims=True) if self.tied else scatter)
         weight, gap = weight.reshape(groups), gap.reshape(*groups, self.dim)
         d, nu = self.dim, self.df + n
-        tril, inverse, log_det_c, sensitivity = _factors(base, weight, gap)
+        _, inverse, log_det_c, sensitivity = _factors(base, weight, gap)
         log_det = digamma((nu[:, None] - np.arange(d)) / 2).sum(axis=1) + d * math.log(2) - log_det_c
-        root, inverse_root = np.sqrt(nu)[:, None, None] * inverse, tril / np.sqrt(nu)[:, None, None]
+        root = np.sqrt(nu)[:, None, None] * inverse
         trace = np.square(root @ self._tril).sum(axis=(1, 2))
         log_b = _log_b(nu, log_det_c, d)
         log_b_0 = np.broadcast_to(self._log_b, nu.shape)
@@ -102,7 +101,6 @@ class Wishart:
             df=nu,
             inverse_scale=base + (weight[:, :, None] * gap).swapaxes(1, 2) @ gap,
             root=_repeated(root, k),
-            inverse_root=_repeated(inverse_root, k),
             log_det=_repeated(log_det, k),
             log_prior=np.concatenate([log_b_0, (self.df - d - 1) / 2 * log_det, -trace / 2]),
             log_posterior=np.concatenate([log_b, (nu - d - 1) / 2 * log_det, -nu * d / 2]),
@@ -146,7 +144,6 @@ class Gammas:
             df=nu[:, 0],
             inverse_scale=c,
             root=root,
-            inverse_root=1 / root,
             log_det=m * log_lambda.sum(axis=1),
             log_prior=_joined(log_b_0, (a_0 - 1) * log_lambda, prior_part),
             log_posterior=_joined(log_b, (a - 1) * log_lambda, posterior_part),

@@ -1,4 +1,4 @@
-"""Small triangular matrices, a component at a time: factors of C_k; moments out of a component's frame."""
+"""Small triangular matrices, a component at a time: the factors of C_k."""
 
 import math
 
@@ -73,40 +73,3 @@ def factor(base, weights, gaps, tril, inverse, log_det, sensitivity):
             log_det[g] += 2 * math.log(tril[g, d, d])
         sensitivity[g] = entry_sensitivity(base[g], weights[g], gaps[g], inverse[g])
     return True
-
-
-@loop
-def unwhiten(count, first, second, means, back, mean, scatter):
-    """From Σ r (1, y, yyᵀ) to x̄ = m + Bȳ and B Σ r (y − ȳ)(y − ȳ)ᵀ Bᵀ, with B = A⁻¹ = back."""
-    k, d = means.shape
-    y, half = np.empty(d), np.empty((d, d))
-    for c in range(k):
-        for i in range(d):
-            y[i] = first[c, i] / count[c] if count[c] > 0 else 0.0
-        for i in range(d):
-            for j in range(i + 1):
-                second[c, i, j] -= first[c, i] * y[j]
-                second[c, j, i] = second[c, i, j]
-        for i in range(d):
-            mean[c, i] = means[c, i]
-            for m in range(i + 1):
-                mean[c, i] += back[c, i, m] * y[m]
-        sandwich(back[c], second[c], half, scatter[c])
-
-
-@loop
-def sandwich(back, middle, half, out):
-    """out = B M Bᵀ with B lower triangular and M symmetric."""
-    d = back.shape[0]
-    half[:] = 0.0
-    for i in range(d):
-        for m in range(i + 1):
-            for j in range(d):
-                half[i, j] += back[i, m] * middle[m, j]
-    for i in range(d):
-        for j in range(i + 1):
-            total = 0.0
-            for m in range(j + 1):
-                total += half[i, m] * back[j, m]
-            out[i, j] = total
-            out[j, i] = total

@@ -1,9 +1,9 @@
 """One pass over the rows: responsibilities and sufficient statistics, with no array of rows × components.
 
 Row x has log r_k + constant = ρ_k = offset_k − ½|y_k|², with y_k = A_k (x − c − m_k) and A_kᵀA_k = E[Λ_k].
-Its moments are gathered in that frame, Σ_n r_nk (1, y, yyᵀ), in which every component is round and of unit
-size: a narrow component far from the centre c keeps its digits, as it would not in Σ r xxᵀ less a product
-of means.
+Its moments are gathered from an origin o_k of the component's own, where its rows were found a pass ago:
+Σ_n r_nk (1, v, vvᵀ) with v = x − c − o_k, and y_k = A_k v + A_k (o_k − m_k). A narrow component far from the
+centre c, or from m_k, keeps its digits, as it would not in Σ r xxᵀ less a product of means.
 
 Rows come in blocks of a fixed size, each a task for one thread that writes to places of its own, and in
 tiles that stay in the cache, columns by rows, so that each inner loop runs over rows. Neither depends on
@@ -53,11 +53,11 @@ def add_scaled(factor, v, y):
 
 
 @vector_loop
-def subtract_mean(tile, mean, v):
-    """v_d = tile_d − mean_d."""
+def subtract_origin(tile, origin, v):
+    """v_d = tile_d − origin_d."""
     for d in range(tile.shape[0]):
         for b in range(tile.shape[1]):
-            v[d, b] = tile[d, b] - mean[d]
+            v[d, b] = tile[d, b] - origin[d]
 
 
 @vector_loop
@@ -83,12 +83,12 @@ def whiten_diagonal(root, v, y):
 
 
 @vector_loop
-def log_density(offset, y, rho):
-    """ρ = offset − ½|y|²."""
+def log_density(offset, shift, y, rho):
+    """ρ = offset − ½|y + shift|²."""
     rho[:] = offset
     for d in range(y.shape[0]):
         for b in range(y.shape[1]):
-            rho[b] -= 0.5 * y[d, b] * y[d, b]
+            rho[b] -= 0.5 * (y[d, b] + shift[d]) * (y[d, b] + shift[d])
 
 
 @vector_loop
@@ -143,15 +143,15 @@ def weighted_product(r, u, v):
 
 
 @vector_loop
-def gather_four_by_four(r, y, i, j, out):
-    """out[i:i+4, j:j+4] += Σ_b r_b (y_i … y_{i+3})(y_j … y_{j+3})ᵀ: sixteen sums in registers."""
+def gather_four_by_four(r, v, i, j, out):
+    """out[i:i+4, j:j+4] += Σ_b r_b (v_i … v_{i+3})(v_j … v_{j+3})ᵀ: sixteen sums in registers."""
     s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
     s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
-    u0, u1, u2, u3 = y[i], y[i + 1], y[i + 2], y[i + 3]
-    v0, v1, v2, v3 = y[j], y[j + 1], y[j + 2], y[j + 3]
+    p0, p1, p2, p3 = v[i], v[i + 1], v[i + 2], v[i + 3]
+    q0, q1, q2, q3 = v[j], v[j + 1], v[j + 2], v[j + 3]
     for b in range(r.shape[0]):
-        w0, w1, w2, w3 = r[b] * u0[b], r[b] * u1[b], r[b] * u2[b], r[b] * u3[b]
-        z0, z1, z2, z3 = v0[b], v1[b], v2[b], v3[b]
+        w0, w1, w2, w3 = r[b] * p0[b], r[b] * p1[b], r[b] * p2[b], r[b] * p3[b]
+        z0, z1, z2, z3 = q0[b], q1[b], q2[b], q3[b]
         s00, s01, s02, s03 = s00 + w0 * z0, s01 + w0 * z1, s02 + w0 * z2, s03 + w0 * z3
         s10, s11, s12, s13 = s10 + w1 * z0, s11 + w1 * z1, s12 + w1 * z2, s13 + w1 * z3
         s20, s21, s22, s23 = s20 + w2 * z0, s21 + w2 * z1, s22 + w2 * z2, s23 + w2 * z3
@@ -163,26 +163,26 @@ def gather_four_by_four(r, y, i, j, out):
 
 
 @vector_loop
-def gather_dense(r, y, first, second):
-    """first += Σ_b r_b y_b; second += Σ_b r_b y_b y_bᵀ on and below the diagonal."""
-    d = y.shape[0]
+def gather_dense(r, v, first, second):
+    """first += Σ_b r_b v_b; second += Σ_b r_b v_b v_bᵀ on and below the diagonal."""
+    d = v.shape[0]
     fours = d // 4 * 4
     for i in range(d):
-        first[i] += weighted_sum(r, y[i])
+        first[i] += weighted_sum(r, v[i])
     for i in range(0, fours, 4):
         for j in range(0, i + 1, 4):
-            gather_four_by_four(r, y, i, j, second)
+            gather_four_by_four(r, v, i, j, second)
     for i in range(fours, d):
         for j in range(i + 1):
-            second[i, j] += weighted_product(r, y[i], y[j])
+            second[i, j] += weighted_product(r, v[i], v[j])
 
 
 @vector_loop
-def gather_diagonal(r, y, first, second):
-    """first += Σ_b r_b y_b; second += Σ_b r_b y_b², by coordinates."""
-    for d in range(y.shape[0]):
-        first[d] += weighted_sum(r, y[d])
-        second[d] += weighted_product(r, y[d], y[d])
+def gather_diagonal(r, v, first, second):
+    """first += Σ_b r_b v_b; second += Σ_b r_b v_b², by coordinates."""
+    for d in range(v.shape[0]):
+        first[d] += weighted_sum(r, v[d])
+        second[d] += weighted_product(r, v[d], v[d])
 
 
 @vector_loop
@@ -196,11 +196,11 @@ def count_rows(r, rows):
 
 
 @parallel_loop
-def dense_pass(x, center, means, roots, offsets, tile, block, counts, firsts, seconds, entropies):
+def dense_pass(x, center, origins, shifts, roots, offsets, tile, block, counts, firsts, seconds, entropies):
     """Set counts (B, K), firsts (B, K, D), seconds' lower triangles (B, K, D, D), entropies (B,)."""
-    n, d, k = x.shape[0], x.shape[1], means.shape[0]
+    n, d, k = x.shape[0], x.shape[1], origins.shape[0]
     for task in numba.prange(counts.shape[0]):
-        raw, v, y = np.empty((d, tile)), np.empty((d, tile)), np.empty((k, d, tile))
+        raw, v, y = np.empty((d, tile)), np.empty((d, tile)), np.empty((d, tile))
         rho, largest, total, slope = np.empty((k, tile)), np.empty(tile), np.empty(tile), np.empty(tile)
         counts[task], firsts[task], seconds[task], entropies[task] = 0.0, 0.0, 0.0, 0.0
         end = min(n, (task + 1) * block)
@@ -208,22 +208,25 @@ def dense_pass(x, center, means, roots, offsets, tile, block, counts, firsts, se
             rows = min(tile, end - start)
             load_tile(x, start, rows, center, raw)
             for c in range(k):
-                subtract_mean(raw, means[c], v)
-                whiten_dense(roots[c], v, y[c])
-                log_density(offsets[c], y[c], rho[c])
+                subtract_origin(raw, origins[c], v)
+                whiten_dense(roots[c], v, y)
+                log_density(offsets[c], shifts[c], y, rho[c])
             softmax(rho, largest, total, slope)
             entropies[task] += entropy(rows, total, slope)
             for c in range(k):
                 counts[task, c] += count_rows(rho[c], rows)
-                gather_dense(rho[c], y[c], firsts[task, c], seconds[task, c])
+                subtract_origin(raw, origins[c], v)
+                gather_dense(rho[c], v, firsts[task, c], seconds[task, c])
 
 
 @parallel_loop
-def diagonal_pass(x, center, means, roots, offsets, tile, block, counts, firsts, seconds, entropies):
+def diagonal_pass(
+    x, center, origins, shifts, roots, offsets, tile, block, counts, firsts, seconds, entropies
+):
     """As `dense_pass`, with roots (K, D) and seconds (B, K, D): the diagonals alone."""
-    n, d, k = x.shape[0], x.shape[1], means.shape[0]
+    n, d, k = x.shape[0], x.shape[1], origins.shape[0]
     for task in numba.prange(counts.shape[0]):
-        raw, v, y = np.empty((d, tile)), np.empty((d, tile)), np.empty((k, d, tile))
+        raw, v, y = np.empty((d, tile)), np.empty((d, tile)), np.empty((d, tile))
         rho, largest, total, slope = np.empty((k, tile)), np.empty(tile), np.empty(tile), np.empty(tile)
         counts[task], firsts[task], seconds[task], entropies[task] = 0.0, 0.0, 0.0, 0.0
         end = min(n, (task + 1) * block)
@@ -231,11 +234,12 @@ def diagonal_pass(x, center, means, roots, offsets, tile, block, counts, firsts,
             rows = min(tile, end - start)
             load_tile(x, start, rows, center, raw)
             for c in range(k):
-                subtract_mean(raw, means[c], v)
-                whiten_diagonal(roots[c], v, y[c])
-                log_density(offsets[c], y[c], rho[c])
+                subtract_origin(raw, origins[c], v)
+                whiten_diagonal(roots[c], v, y)
+                log_density(offsets[c], shifts[c], y, rho[c])
             softmax(rho, largest, total, slope)
             entropies[task] += entropy(rows, total, slope)
             for c in range(k):
                 counts[task, c] += count_rows(rho[c], rows)
-                gather_diagonal(rho[c], y[c], firsts[task, c], seconds[task, c])
+                subtract_origin(raw, origins[c], v)
+                gather_diagonal(rho[c], v, firsts[task, c], seconds[task, c])

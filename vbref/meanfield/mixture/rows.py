@@ -41,8 +41,8 @@ def center_of(x: NDArray[Any]) -> Array:
 def overall(x: NDArray[Any], center: Array) -> Statistics:
     """N, mean and dense scatter of all rows, from the centre: one component's statistics."""
     d = x.shape[1]
-    unit = np.eye(d)[None]
-    return gather(x, center, Frame(np.zeros((1, d)), unit, unit, np.zeros(1)))
+    zero = np.zeros((1, d))
+    return gather(x, center, Frame(zero, np.eye(d)[None], np.zeros(1), zero))
 
 
 def variances(whole: Statistics, center: Array) -> Array:

@@ -51,10 +51,6 @@ def nearest_mean(x: NDArray[Any], center: Array, means: Array, scale: Array, den
     An E-step with components so narrow that a row's responsibilities are 0 and 1; rows between equal means
     are shared between them.
     """
-    width = np.tile(scale / _NARROW, (len(means), 1))
-    if dense:
-        eye = np.eye(means.shape[1])
-        return gather(
-            x, center, Frame(means, eye / width[:, None], eye * width[:, None], np.zeros(len(means)))
-        )
-    return gather(x, center, Frame(means, 1 / width, width, np.zeros(len(means))))
+    roots = np.tile(_NARROW / scale, (len(means), 1))
+    roots = roots[:, :, None] * np.eye(means.shape[1]) if dense else roots
+    return gather(x, center, Frame(means, roots, np.zeros(len(means)), means))

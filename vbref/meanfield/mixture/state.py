@@ -73,7 +73,7 @@ class State:
         """What the E-step needs of q(π) and q(μ, Λ)."""
         law = self.components.law
         offsets = self.weights.expected_log + self.components.offsets
-        return Frame(self.components.means, law.root, law.inverse_root, offsets)
+        return Frame(self.components.means, law.root, offsets, self.statistics.mean)
 
     def evidence_bound(self) -> Bound:
         """E[log p(X | Z, μ, Λ)] + E[log p(Z | π)] + H(q(Z)) − KL(q(π) ‖ p(π)) − KL(q(μ, Λ) ‖ p(μ, Λ))."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vbref.meanfield.mixture import factors, kernels
+from vbref.meanfield.mixture import kernels
 
 Array = NDArray[np.float64]
 
@@ -60,13 +60,14 @@ class Frame:
     """What the E-step needs of q(μ, Λ, π): ρ_k(x) = offset_k − ½|A_k (x − c − m_k)|².
 
     means (K, D), from the centre c; roots A_k with A_kᵀA_k = E[Λ_k], lower triangular (K, D, D) or diagonal
-    (K, D); inverse_roots their inverses; offsets (K,) = E[log π_k] + ½E[log|Λ_k|] − ½D log 2π − ½D/β_k.
+    (K, D); offsets (K,) = E[log π_k] + ½E[log|Λ_k|] − ½D log 2π − ½D/β_k. origins (K, D), from the centre
+    too, are where moments are gathered from: any will do, one near the component's rows loses no digits.
     """
 
     means: Array
     roots: Array
-    inverse_roots: Array
     offsets: Array
+    origins: Array
 
     def whitened(self, gaps: Array) -> Array:
         """A_k v_k of v (..., K, D)."""
@@ -103,11 +104,12 @@ def _scatter(gaps: Array, weight: Array, dense: bool) -> Array:
 def gather(x: NDArray[Any], center: Array, frame: Frame) -> Statistics:
     """The statistics of x (N, D) under the responsibilities of `frame`, in one pass over the rows."""
     counts, firsts, seconds, entropies = (sum(parts) for parts in zip(*_calls(x, center, frame), strict=True))
-    return _from_whitened(counts, firsts, seconds, float(entropies), frame)
+    return _from_origins(counts, firsts, seconds, float(entropies), frame.origins)
 
 
 def _calls(x: NDArray[Any], center: Array, frame: Frame) -> Iterator[tuple[Any, ...]]:
     """The kernels' sums over as many rows at a time as their output allows."""
+    shifts = frame.whitened(frame.origins - frame.means)
     run = kernels.dense_pass if frame.roots.ndim == 3 else kernels.diagonal_pass
     k, tile = len(frame.means), _tile(frame.means.size)
     blocks = max(1, _CALL_NUMBERS // (frame.roots.size + frame.means.size + k + 1))
@@ -119,7 +121,7 @@ def _calls(x: NDArray[Any], center: Array, frame: Frame) -> Iterator[tuple[Any, 
             np.empty((b, *frame.roots.shape)),
             np.empty(b),
         )
-        run(part, center, frame.means, frame.roots, frame.offsets, tile, _BLOCK, *out)
+        run(part, center, frame.origins, shifts, frame.roots, frame.offsets, tile, _BLOCK, *out)
         yield tuple(array.sum(axis=0) for array in out)
 
 
@@ -137,15 +139,16 @@ def _tile(numbers_a_row: int) -> int:
     return min(max(rows, _SMALLEST_TILE), _LARGEST_TILE)
 
 
-def _from_whitened(count: Array, first: Array, second: Array, entropy: float, frame: Frame) -> Statistics:
-    """From Σ r (1, y, yyᵀ) to N, x̄ = m + A⁻¹ȳ, A⁻¹ Σ r (y − ȳ)(y − ȳ)ᵀ A⁻ᵀ."""
-    if frame.roots.ndim == 2:
-        gap = np.divide(first, count[:, None], out=np.zeros_like(first), where=count[:, None] > 0)
-        scatter = np.maximum(second - first * gap, 0) * np.square(frame.inverse_roots)
-        return Statistics(count, frame.means + frame.inverse_roots * gap, scatter, entropy)
-    mean, scatter = np.empty_like(first), np.empty_like(second)
-    factors.unwhiten(count, first, second, frame.means, frame.inverse_roots, mean, scatter)
-    return Statistics(count, mean, scatter, entropy)
+def _from_origins(count: Array, first: Array, second: Array, entropy: float, origins: Array) -> Statistics:
+    """From Σ r (1, v, vvᵀ) to N, x̄ = o + v̄, Σ r (v − v̄)(v − v̄)ᵀ."""
+    gap = np.divide(first, count[:, None], out=np.zeros_like(first), where=count[:, None] > 0)
+    if second.ndim == 2:
+        return Statistics(count, origins + gap, np.maximum(second - first * gap, 0), entropy)
+    scatter = second - _products(first, gap, True)
+    lower = np.tril(scatter, -1)
+    diagonal = np.maximum(np.diagonal(scatter, axis1=1, axis2=2), 0)
+    whole = lower + lower.swapaxes(1, 2) + diagonal[:, :, None] * np.eye(origins.shape[1])
+    return Statistics(count, origins + gap, whole, entropy)
 
 
 def _products(u: Array, v: Array, dense: bool) -> Array:
