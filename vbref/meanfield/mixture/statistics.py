@@ -163,11 +163,3 @@ def centred(x: NDArray[Any], center: Array) -> Array:
 def empty(k: int, d: int, dense: bool) -> Statistics:
     """Those of no rows: what the prior alone has."""
     return Statistics(np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d) if dense else (k, d)), 0.0)
-
-
-def merged(parts: Iterator[Statistics]) -> Statistics:
-    """The statistics of all parts together."""
-    total = next(parts)
-    for part in parts:
-        total = total + part
-    return total
