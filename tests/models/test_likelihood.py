@@ -52,3 +52,12 @@ def test_gaussian_backward_alone(scale):
 def test_uniform_noise_is_demanded_for_bits():
     with pytest.raises(ValueError, match="observation_noise must be in"):
         Bernoulli(1).sample({}, np.zeros((1, 1)), np.full((1, 1), -0.1))
+
+
+@pytest.mark.parametrize("scale", ["fixed", "learned", "per-pixel", "head"])
+def test_a_gaussian_sample_is_its_mean_and_scaled_noise(scale):
+    rng = np.random.default_rng(1)
+    model = Gaussian(3, scale, 0.7)
+    out, noise = rng.standard_normal((4, model.width)), rng.standard_normal((4, 3))
+    sigma = np.exp(out[:, 3:] / 2) if scale == "head" else 0.7
+    np.testing.assert_allclose(model.sample(model.init(), out, noise), out[:, :3] + sigma * noise, rtol=1e-13)

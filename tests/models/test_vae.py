@@ -176,6 +176,14 @@ def test_decode_and_sample():
     assert abs(z_score).max() < 4.5
 
 
+def test_observation_noise_leaves_the_prior_draw_as_it_was():
+    rng = np.random.default_rng(2)
+    model = VAE(3, 2, (4,), likelihood="gaussian", sigma=0.7, scale="fixed")
+    params, noise, own = model.init(rng), rng.standard_normal((5, 2)), rng.standard_normal((5, 3))
+    want = model.sample(params, noise) + 0.7 * own
+    np.testing.assert_allclose(model.sample(params, noise, own), want, rtol=1e-13)
+
+
 X, MODEL = np.zeros((2, 3)), VAE(3, 2, (4,))
 PARAMS, EPS = MODEL.init(np.random.default_rng(0)), np.zeros((1, 2, 2))
 POINTS = VAE(3, 2, (), inference="per-point", rows=5)
