@@ -22,8 +22,8 @@ That takes max(0, λ − KL) off the ELBO, and leaves a bound.
 
 Gradients, x = x(y, ε) and w = w(y, ε) with ε held fixed, are the exact derivatives of the objective as
 sampled, unbiased for the gradient of its mean. A cotangent c of a sample's log p(x | w) gives d_s = c r.
-Where KL < λ there is also d_s_k = c r_k (log r_k/π_k − KL). In the decoupled form, with t_k = E_q log p(x | w, k),
-d_t = c r and d_s_k = c r_k (g_k − Σ r g), g_k = t_k + log π_k − log r_k.
+Where KL < λ there is also d_s_k = c r_k (log r_k/π_k − KL). In the decoupled form, with
+t_k = E_q log p(x | w, k) and g_k = t_k + log π_k − log r_k, d_t = c r and d_s_k = c r_k (g_k − Σ r g).
 """
 
 import copy

@@ -162,8 +162,14 @@ class StickBreakingVAE:
         params, noise, own = door.sampling(
             params, self.shapes(), noise, self.noise_dim, observation_noise, self.data_dim
         )
-        out = self.decoder.apply(params, self._prior_pieces(params, noise))
+        out = self.decoder.apply(params, self._prior_pieces(params, _inside(noise)))
         return self.likelihood.mean(params, out) if own is None else self.likelihood.sample(params, out, own)
+
+    @door.overflow_named()
+    def sample_pieces(self, params: Mapping[str, Array], noise: Array) -> Array:
+        """The prior draws π (…, sticks) of `noise` that `sample` decodes."""
+        params, noise, _ = door.sampling(params, self.shapes(), noise, self.noise_dim, None, self.data_dim)
+        return self._prior_pieces(params, _inside(noise))
 
     @door.overflow_named()
     def unused_mass(self, params: Mapping[str, Array], x: Array, noise: Array) -> Array:
@@ -191,7 +197,7 @@ class StickBreakingVAE:
         return np.exp(params[_ALPHA]) if self.learned else np.asarray(self.concentration, self.dtype)
 
     def _prior_pieces(self, params: Mapping[str, Array], noise: Array) -> Array:
-        u = _inside(noise)[..., : self.sticks - 1]
+        u = noise[..., : self.sticks - 1]
         log_rest = np.log(u) / self._alpha(params)
         return break_stick(np.log(-np.expm1(log_rest)), log_rest)
 
