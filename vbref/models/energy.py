@@ -21,7 +21,7 @@ from vbref.nn.mlp import MLP
 
 @dataclass(frozen=True)
 class EnergyPrior:
-    """e^(−f(z)) times a normal, over `latent_dim` dimensions; f is the network "energy" of `hidden` widths."""
+    """e^(−f(z)) times a normal, normalised; f is the network "energy", of `hidden` widths."""
 
     latent_dim: int
     hidden: tuple[int, ...]
@@ -43,7 +43,7 @@ class EnergyPrior:
         return self.network.shapes() | self.base.shapes()
 
     def init(self, rng: np.random.Generator) -> Params:
-        """f = 0, so that P = N(0, I) and log Z = 0: hidden layers as `MLP.init` draws them, the last one 0."""
+        """f = 0, so that P = N(0, I) and log Z = 0: only the last layer is not as `MLP.init` draws it."""
         params = self.network.init(rng)
         params[f"energy.{len(self.hidden)}.weight"][:] = 0
         return params | self.base.init()
@@ -60,6 +60,24 @@ class EnergyPrior:
         d_z_f, d_network = self.network.backward(params, -d[..., None], saved_f)
         d_z, _, d_base = self.base.backward(d, saved_base)
         return np.asarray(d_z + d_z_f), d_network | d_base
+
+    def expected_log_prob(
+        self, params: Mapping[str, Array], mean: Array, var: Array, z: Array
+    ) -> tuple[Array, Any]:
+        """`log_prob` with its normal averaged in closed form: E log N(z; m, s²) − f(z), (K, N).
+
+        `mean` and `var` (N, D) are those of the law that z (K, N, D) are drawn from.
+        """
+        f, saved_f = self.network.forward(params, z)
+        log_base, saved_base = self.base.expected_log_prob(params, mean, var)
+        return log_base - f[..., 0], (params, saved_f, saved_base)
+
+    def expected_backward(self, d: Array, saved: Any) -> tuple[Array, Array, Array, Params]:
+        """(d_mean, d_var, d_z, d_params) of `expected_log_prob` for d (K, N)."""
+        params, saved_f, saved_base = saved
+        d_mean, d_var, d_base = self.base.backward(d.sum(axis=0), saved_base)
+        d_z, d_network = self.network.backward(params, -d[..., None], saved_f)
+        return d_mean, d_var, np.asarray(d_z), d_network | d_base
 
     def energy(self, params: Mapping[str, Array], z: Array) -> Array:
         """U(z), (…)."""

@@ -1,35 +1,34 @@
 """The VAE with an energy for its prior (evae/D1 to D37; Kumar et al. 2019, Pang et al. 2020), signs as due.
 
-P(z) = e^(−V(z))/Z of a network (`vbref.models.energy`; V is U, and with `tilt` also −log N(z; 0, I)), p(x | z)
-of a decoder, q(z | x) of an encoder. With a generator (`vbref.models.samplers`) for P's negative samples,
-whose entropy has the bound H̲, one row and one set of noise have
+P(z) = e^(−V(z))/Z of a network (`vbref.models.energy`: V is U, with `tilt` less log N(z; 0, I)), p(x | z) of
+a decoder, q(z | x) of an encoder. A generator makes z' for averages over P (`vbref.models.samplers`), with a
+bound H̲ on its entropy. One row and one set of noise have
 
     A = log p(x | z) − V(z) + H(q(z | x)),  z ~ q(z | x)        E A ≤ log p(x) + log Z
     B = H̲ − V(z'),                          z' = G(w) + δε      E B ≤ log Z
 
-and `objective` is the sum over rows of J = mean_k A − B. Training is one game, max over θ, φ and min over ψ:
+and `objective` is the sum over rows of J = mean_k A − B. Training is one game, max over θ, φ, min over ψ:
 
     E J = log p(x) − KL(q(z | x) ‖ P(z | x)) + KL(q(z') ‖ P) + E KL(q(w | z') ‖ p(w | z')).
 
-So J is a surrogate and a bound on nothing: above the ELBO by what the generator lacks, and equal to it where
-that is nothing. Three players play it, each raising its own objective by the parameters it owns:
+So J is a surrogate and a bound on nothing: it is above the ELBO by what the generator lacks. Each player
+raises its own objective by the parameters it owns:
 
-    "model"      θ  log p(x | z) − V(z) + V(z') − λ3 ‖∇_z U(z)‖²    the right evae/D23
+    "model"      θ  log p(x | z) − V(z) + V(z') − λ3 ‖∇_z U(z)‖²    evae/D23
     "generator"  ψ  λ1 H̲ − V(z')                                    minus the right evae/D21
     "posterior"  φ  λ2 A                                             minus the right evae/D22
 
-The samples z and z' count as given for θ. Its gradient is unbiased for that of E A − E B; this is the ELBO's
-gradient where z' is P's, and log p(x)'s where besides q is the posterior. φ's is unbiased for the ELBO's
-whatever the generator does, ψ's for that of the bound B on log Z (λ1 = 1; below 1 the generator is drawn to
-the bottom of V). As players own different parameters, λ2 only scales a step. The notes print −U for +U in D21
-and +H for −H in D22: ψ would run to the highest energy, φ to a point.
+For θ, z and z' count as given. Without λ3 its gradient is unbiased for that of E A − E B, the ELBO's where z'
+is P's, and log p(x)'s where besides q is the posterior. φ's is unbiased for the ELBO's whatever the generator
+does, ψ's for that of its bound on log Z (λ1 = 1; below, the generator is drawn to the bottom of V). As they
+share no parameters, λ2 only scales a step. The notes print −U for +U in D21 and +H for −H in D22: ψ would run
+to the highest energy, φ to a point.
 
-With `sampler="langevin"` z' are ends of short chains, which are not P's draws; B is then −V(z') alone, and J
-known up to the entropy of the chain's end.
+With `sampler="langevin"` z' are the ends of short chains, which are not P's draws; B is then −V(z'), and J is
+known up to the entropy of those ends.
 
-An honest log p(x) needs log Z: `log_normaliser` is exact for one or two latent dimensions (a grid), and above
-that the log mean of weights with mean Z, which errs downwards: so log p(x) errs upwards, by half the square of
-the standard error it comes with. `vbref.evaluate.energy` has it by annealing.
+log p(x) itself needs log Z: `log_normaliser` is exact on a grid for one or two latent dimensions; above that
+it errs downwards, and log p(x) upwards. `vbref.evaluate.energy` anneals to it and gives the error.
 """
 
 import copy
@@ -41,35 +40,37 @@ from typing import Any
 import numpy as np
 
 from vbref.fit import Player
-from vbref.models import door, latent_grid
+from vbref.models import door
 from vbref.models.door import Array, Params, Shapes
 from vbref.models.energy import EnergyPrior
+from vbref.models.energy_evidence import EnergyEvidence
 from vbref.models.likelihood import make_likelihood
 from vbref.models.posterior import DiagonalPosterior
 from vbref.models.samplers import Generator, Langevin
 from vbref.nn.mlp import MLP
 
-_THETA, _PSI, _PHI = ("decoder.", "likelihood.", "energy.", "prior."), ("generator.", "inverse."), ("encoder.",)
+_THETA, _PSI, _PHI = (
+    ("decoder.", "likelihood.", "energy.", "prior."),
+    ("generator.", "inverse."),
+    ("encoder.",),
+)
 _SMOOTH = ("tanh", "softplus", "sigmoid")
 _CHOICES = {"sampler": ("generator", "langevin"), "dtype": ("float32", "float64")}
-_TILE = 4096
 
 
 @dataclass(frozen=True)
 class _Posterior:
-    """z ~ q(z | x), log p(x | z) and log P(z) + log Z there, and what each backward needs."""
+    """z ~ q(z | x), log p(x | z), log P + log Z with its normal in closed form, and what backward needs."""
 
     z: Array
+    log_q: Array
+    entropy: Array
     log_lik: Array
     log_prior: Array
     saved: dict[str, Any]
 
-    @property
-    def log_joint(self) -> Array:
-        return self.log_lik + self.log_prior
 
-
-class EnergyPriorVAE:
+class EnergyPriorVAE(EnergyEvidence):
     """A VAE whose prior is e^(−V(z))/Z, with V a network.
 
     - `hidden`: of the encoder; the decoder has them in reverse, or `decoder_hidden`. `energy_hidden`: of U.
@@ -110,9 +111,10 @@ class EnergyPriorVAE:
     ) -> None:
         options = {name: value for name, value in locals().items() if name != "self"}
         _check_options(options)
-        widths = {name: door.widths(name, options[name]) for name in ("hidden", "energy_hidden", "generator_hidden")}
-        out = tuple(hidden)[::-1] if decoder_hidden is None else tuple(door.widths("decoder_hidden", decoder_hidden))
-        self._config = door.plain(options) | widths | {"decoder_hidden": list(out)}
+        out = tuple(hidden)[::-1] if decoder_hidden is None else decoder_hidden
+        self._config = door.plain(options | {"decoder_hidden": out})
+        for name in ("hidden", "decoder_hidden", "energy_hidden", "generator_hidden"):
+            self._config[name] = door.widths(name, self._config[name])
         self.data_dim, self.latent_dim, self.dtype = data_dim, latent_dim, dtype
         self.weights = (float(entropy_weight), float(posterior_weight), float(slope_penalty))
         self.likelihood = make_likelihood(likelihood, data_dim, scale, sigma)
@@ -171,9 +173,7 @@ class EnergyPriorVAE:
         return self._ascent(checked, x, noise)[0] - self._normaliser(checked, noise, 1.0)[0]
 
     @door.overflow_named()
-    def objective_and_grad(
-        self, params: Mapping[str, Array], x: Array, noise: Array
-    ) -> tuple[float, Params]:
+    def objective_and_grad(self, params: Mapping[str, Array], x: Array, noise: Array) -> tuple[float, Params]:
         """J and its gradient: to be followed by θ and φ, and gone against by ψ.
 
         With Langevin the draws z' are held fixed, though they move with θ.
@@ -216,55 +216,7 @@ class EnergyPriorVAE:
         checked, x, noise = self._checked(params, x, noise)
         run = self._posterior(checked, x, noise)
         log_z = self.log_normaliser(params) if log_z is None else log_z
-        return run.log_joint - run.saved["log_q"] - run.z.dtype.type(log_z)
-
-    @door.overflow_named()
-    def log_normaliser(self, params: Mapping[str, Array], *, draws: int = 1 << 15, seed: int = 0) -> float:
-        """log Z: on a grid for one or two latent dimensions, to rounding; else an estimate from `draws` weights.
-
-        The same numbers whenever it is asked. `log_normaliser_weights` tell how good the estimate is.
-        """
-        if self.latent_dim <= 2:
-            return self.on_grid(params)[2]
-        rng = np.random.default_rng(seed)
-        tiles = [min(_TILE, draws - done) for done in range(0, draws, _TILE)]
-        noise = (rng.standard_normal((n, self.noise_dim)).astype(self.dtype) for n in tiles)
-        log_w = np.concatenate([self.log_normaliser_weights(params, each) for each in noise])
-        return float(np.logaddexp.reduce(log_w.astype(np.float64)) - math.log(draws))
-
-    @door.overflow_named()
-    def log_normaliser_weights(self, params: Mapping[str, Array], noise: Array) -> Array:
-        """log ω (…) for noise (…, noise_dim), E ω = Z: see `vbref.models.samplers`.
-
-        With Langevin, whose ends have no density, its starts z ~ N(0, I): ω = e^(−V(z))/N(z; 0, I).
-        """
-        checked, (noise,) = door.together(params, self.shapes(), noise=noise)
-        own = noise[..., self.latent_dim :]
-        if isinstance(self.sampler, Langevin):
-            z = own[..., : self.latent_dim]
-            log_start = -(z * z + z.dtype.type(math.log(2 * math.pi))).sum(axis=-1) / 2
-            return self.prior.log_prob(checked, z)[0] - log_start
-        z, _ = self.sampler.sample(checked, own)
-        log_inverse, _ = self.sampler.log_inverse(checked, z, own)
-        return self.prior.log_prob(checked, z)[0] + log_inverse - self.sampler.log_draw(own)
-
-    def on_grid(
-        self, params: Mapping[str, Array], nodes: int | None = None
-    ) -> tuple[latent_grid.Grid, Array, float]:
-        """The grid, log P(z) on it (Q,), and log Z, in float64; for one or two latent dimensions."""
-        exact, _ = door.together({n: np.asarray(p, np.float64) for n, p in params.items()}, self.shapes())
-        grid, log_p = latent_grid.covering(lambda z: self.prior.log_prob(exact, z)[0], self.latent_dim, nodes)
-        log_z = float(grid.log_integral(log_p))
-        return grid, log_p - log_z, log_z
-
-    def log_evidence(self, params: Mapping[str, Array], x: Array, *, nodes: int | None = None) -> Array:
-        """log p(x) of each row (N,), in float64 and exact but for the grid: one or two latent dimensions."""
-        return self._evidence(params, x, nodes)[0]
-
-    def grid_posterior(self, params: Mapping[str, Array], x: Array, *, nodes: int | None = None) -> Array:
-        """The densities P(z | x) (Q, N) on the points of `on_grid`."""
-        log_evidence, log_joint = self._evidence(params, x, nodes)
-        return np.exp(log_joint - log_evidence)
+        return run.log_lik + self.prior.log_prob(checked, run.z)[0] - run.log_q - run.z.dtype.type(log_z)
 
     @door.overflow_named()
     def encode(self, params: Mapping[str, Array], x: Array) -> tuple[Array, Array]:
@@ -326,9 +278,10 @@ class EnergyPriorVAE:
         z, log_q, saved_z = self.posterior.sample(h, noise[..., : self.latent_dim])
         out, saved_out = self.decoder.forward(params, z)
         log_lik, saved_lik = self.likelihood.log_prob(params, out, x)
-        log_prior, saved_prior = self.prior.log_prob(params, z)
-        saved = {"h": saved_h, "stats": h, "z": saved_z, "out": saved_out, "lik": saved_lik}
-        return _Posterior(z, log_lik, log_prior, saved | {"prior": saved_prior, "log_q": log_q})
+        mean, var, entropy, saved_moments = self.posterior.moments(h)
+        log_prior, saved_prior = self.prior.expected_log_prob(params, mean, var, z)
+        saved = {"h": saved_h, "z": saved_z, "moments": saved_moments, "out": saved_out, "lik": saved_lik}
+        return _Posterior(z, log_q, entropy, log_lik, log_prior, saved | {"prior": saved_prior})
 
     def _decode_backward(self, params: Params, d: Array, run: _Posterior) -> tuple[Array, Params]:
         d_out, d_likelihood = self.likelihood.backward(d, run.saved["lik"])
@@ -337,30 +290,31 @@ class EnergyPriorVAE:
 
     def _contrast(self, params: Params, x: Array, noise: Array, penalty: float) -> tuple[float, Params]:
         """Σ mean_k [log p(x | z) − V(z) + V(z') − λ3 ‖∇U(z)‖²] and its gradient by θ, z and z' held fixed."""
-        run, negatives = self._posterior(params, x, noise), self._negatives(params, noise)
-        log_negative, saved_negative = self.prior.log_prob(params, negatives)
+        run = self._posterior(params, x, noise)
+        log_negative, saved_negative = self.prior.log_prob(params, self._negatives(params, noise))
         d = np.full_like(run.log_lik, 1 / len(noise))
-        _, grads = self._decode_backward(params, d, run)
-        _, d_energy = self.prior.backward(d, run.saved["prior"])
-        _, d_negative = self.prior.backward(-d, saved_negative)
-        rows, parts = run.log_joint - log_negative, [d_energy, d_negative]
+        parts = [
+            self.prior.expected_backward(d, run.saved["prior"])[3],
+            self.prior.backward(-d, saved_negative)[1],
+        ]
+        rows = run.log_lik + run.log_prior - log_negative
         if penalty:
             slopes, saved = self.prior.penalty(params, run.z)
             rows = rows - _scaled(slopes, penalty)
             parts.append(self.prior.penalty_backward(_scaled(d, -penalty), saved))
-        return door.total(rows.mean(axis=0)), grads | _sum(parts)
+        return door.total(rows.mean(axis=0)), self._decode_backward(params, d, run)[1] | _sum(parts)
 
     def _ascent(self, params: Params, x: Array, noise: Array) -> tuple[float, Params]:
         """Σ mean_k [log p(x | z) − V(z)] + H(q(z | x)) and its gradient by φ."""
         run = self._posterior(params, x, noise)
-        mean, var, entropy, saved_moments = self.posterior.moments(run.saved["stats"])
         d = np.full_like(run.log_lik, 1 / len(noise))
-        d_z = self._decode_backward(params, d, run)[0] + self.prior.backward(d, run.saved["prior"])[0]
+        d_mean, d_var, d_z, _ = self.prior.expected_backward(d, run.saved["prior"])
+        d_z = d_z + self._decode_backward(params, d, run)[0]
         d_h = self.posterior.sample_backward(d_z, np.zeros_like(d), run.saved["z"])
         d_h = d_h + self.posterior.moments_backward(
-            np.zeros_like(mean), np.zeros_like(var), np.ones_like(entropy), saved_moments
+            d_mean, d_var, np.ones_like(run.entropy), run.saved["moments"]
         )
-        value = door.total(run.log_joint.mean(axis=0) + entropy)
+        value = door.total((run.log_lik + run.log_prior).mean(axis=0) + run.entropy)
         return value, self.encoder.backward(params, d_h, run.saved["h"], input_grad=False)[1]
 
     def _normaliser(self, params: Params, noise: Array, weight: float) -> tuple[float, Params]:
@@ -378,17 +332,6 @@ class EnergyPriorVAE:
         bound = _scaled(log_inverse + log_p.dtype.type(self.sampler.fixed_entropy()), weight)
         value = door.total((bound + log_p).mean(axis=0))
         return value, d_inverse | self.sampler.sample_backward(params, d_z, saved_z)
-
-    def _evidence(self, params: Mapping[str, Array], x: Array, nodes: int | None) -> tuple[Array, Array]:
-        """log p(x) (N,) and log p(x, z) (Q, N) on the grid."""
-        exact = {name: np.asarray(array, np.float64) for name, array in params.items()}
-        grid, log_p, _ = self.on_grid(exact, nodes)
-        door.batch(x, self.data_dim)
-        self.likelihood.check(x)
-        out = self.decoder.apply(exact, grid.z)
-        rows = [self.likelihood.log_prob(exact, out, row)[0] + log_p for row in np.asarray(x, np.float64)]
-        log_joint = np.stack(rows, axis=1)
-        return grid.log_integral(log_joint), log_joint
 
 
 def _scaled(array: Array, weight: float) -> Array:

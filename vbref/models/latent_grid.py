@@ -37,7 +37,9 @@ def grid(latent_dim: int, half_width: float, nodes: int | None = None) -> Grid:
     return Grid(z, latent_dim * float(np.log(axis[1] - axis[0])))
 
 
-def covering(log_f: Callable[[Array], Array], latent_dim: int, nodes: int | None = None) -> tuple[Grid, Array]:
+def covering(
+    log_f: Callable[[Array], Array], latent_dim: int, nodes: int | None = None
+) -> tuple[Grid, Array]:
     """The smallest of squares ever wider at whose edge f is e^−36 of its maximum or less, and log f there.
 
     Raises ValueError where there is none up to a half width of 200: then f has no integral worth the name.

@@ -1,8 +1,8 @@
-"""Two that stand for draws of an energy's law P(z) = e^(−V(z))/Z: a generator with its entropy, a short chain.
+"""Two that stand for draws of P(z) = e^(−V(z))/Z: a generator, whose entropy has a bound, and a short chain.
 
-The generator makes z = G(w) + δε of w, ε ~ N(0, I). With δ > 0 its law q(z) has a density, no closed form, and
-an entropy with a bound. As I(z, w) = H(z) − H(z | w) = H(w) − H(w | z) and E log p(w | z) ≤ −H(w | z) for any
-p(w | z) (evae/D24 to D37, with every term that counts where σ is learned),
+The generator makes z = G(w) + δε of w, ε ~ N(0, I). With δ > 0 its law q(z) has a density, in no closed form,
+and an entropy with a bound. As I(z, w) = H(z) − H(z | w) = H(w) − H(w | z), and E log p(w | z) ≤ −H(w | z)
+for any p(w | z) (evae/D24 to D37, with every term that counts where σ is learned),
 
     H(z) ≥ E log p(w | z) + H(w) + H(z | w),    H(w) = ½ D log 2πe,    H(z | w) = ½ D log 2πeδ²,
 
@@ -10,8 +10,8 @@ tight where p(w | z) = N(E(z), σ²(z)), the inverse encoder, is q(w | z). Then
 
     E[log p(w | z) − V(z)] + H(w) + H(z | w)  =  log Z − KL(q(z) ‖ P) − E KL(q(w | z) ‖ p(w | z))  ≤  log Z.
 
-The same by weights: ω = e^(−V(z)) p(w | z)/(q(w) q(z | w)) has E ω = Z exactly, because its numerator integrates
-to Z over w and z. The left side is E log ω, and log mean ω is tighter.
+The same by weights: ω = e^(−V(z)) p(w | z)/(q(w) q(z | w)) has E ω = Z exactly, because its numerator
+integrates to Z over w and z. The left side is E log ω, and log mean ω is tighter.
 
 Without the noise nothing is left of this: E = G⁻¹ then makes ‖w − E(G(w))‖ zero whatever G's scale, and G
 shrinks to the bottom of V at no cost (evae/D21).

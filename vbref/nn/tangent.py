@@ -11,7 +11,7 @@ Its derivatives by the weights are those of this longer network. With α_l, β_l
     β_L = 0,    β_l = φ'(u_l) (β_{l+1} W_{l+1}ᵀ) + φ''(u_l) u̇_l (α_{l+1} W_{l+1}ᵀ),
     d_W_l = ȧ_{l−1}ᵀ α_l + a_{l−1}ᵀ β_l,    d_b_l = Σ β_l,    d_z = β_1 W_1ᵀ,
 
-the last of which is the Hessian of f times v. A penalty h(∇_z f) has v = h'(∇_z f): for ‖∇_z f‖² it is 2 ∇_z f.
+the last of which is the Hessian of f times v. For a penalty h(∇_z f) take v = h'(∇_z f).
 """
 
 from collections.abc import Callable, Mapping
@@ -37,9 +37,7 @@ def slope(network: MLP, params: Mapping[str, Array], z: Array) -> tuple[Array, l
     return np.asarray(d_z), saved
 
 
-def slope_backward(
-    network: MLP, v: Array, saved: list[Any]
-) -> tuple[Array, dict[str, Array]]:
+def slope_backward(network: MLP, v: Array, saved: list[Any]) -> tuple[Array, dict[str, Array]]:
     """(d_z, d_params) of Σ_n v_n · ∇_z f(z_n) at fixed v (n, D); `saved` is that of `slope`."""
     inputs, weights = zip(*saved[::2], strict=True)
     slopes = saved[1::2]

@@ -1,0 +1,259 @@
+"""EnergyPriorVAE: every player's gradient, the paths that are cut, and numbers that a grid knows exactly."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from vbref.evaluate import exact
+from vbref.models import EnergyPriorVAE
+from vbref.models.samplers import Generator
+from vbref.nn.gradcheck import check_gradient
+
+KINDS = [
+    {},
+    {"tilt": False, "energy_activation": "softplus"},
+    {"likelihood": "gaussian", "scale": "learned", "sigma": 0.7},
+    {"sampler": "langevin", "langevin_steps": 3},
+]
+WEIGHTS = {"entropy_weight": 0.6, "posterior_weight": 1.7, "slope_penalty": 0.7}
+SMALL = {"energy_hidden": (3, 2), "generator_hidden": (3,)}
+
+
+def name(options):
+    return "-".join(map(str, options.values())) or "default"
+
+
+def setting(options, latent=2, k=2, spread=0.4, **more):
+    rng = np.random.default_rng(0)
+    model = EnergyPriorVAE(4, latent, (3,), **SMALL, **options, **more)
+    params = {n: p + spread * rng.standard_normal(p.shape) for n, p in model.init(rng).items()}
+    params = {n: np.asarray(p) for n, p in params.items()}
+    return model, params, rng.random((3, 4)).round(), model.draw_noise(rng, 3, k), rng
+
+
+def hold_negatives(model, params, noise, monkeypatch):
+    """Langevin's draws move with θ, and count as given."""
+    if "langevin_steps" in model.config and model.config["sampler"] == "langevin":
+        held = model.negatives(params, noise)
+        monkeypatch.setattr(model, "_negatives", lambda *arguments: held)
+
+
+@pytest.mark.parametrize("options", KINDS, ids=name)
+def test_every_player_by_differences_and_what_is_not_its_own_is_zero(options, monkeypatch):
+    model, params, x, noise, _ = setting(options, **WEIGHTS)
+    hold_negatives(model, params, noise, monkeypatch)
+    seen = []
+    for player in model.players:
+        _, grads = player.objective_and_grad(params, x, noise)
+        assert {n: g.shape for n, g in grads.items()} == model.shapes()
+        own = player.own(grads)
+        assert all(not grads[n].any() for n in grads.keys() - own.keys())
+        seen += own
+        check_gradient(
+            lambda p, play=player: play.objective_and_grad(params | p, x, noise)[0],
+            own,
+            player.own(params),
+            atol=1e-11,
+        )
+    assert sorted(seen) == sorted(model.shapes())
+
+
+@pytest.mark.parametrize("options", KINDS, ids=name)
+def test_the_saddle_by_differences(options, monkeypatch):
+    model, params, x, noise, _ = setting(options)
+    hold_negatives(model, params, noise, monkeypatch)
+    value, grads = model.objective_and_grad(params, x, noise)
+    assert value == model.objective(params, x, noise)
+    assert list(grads) == list(model.shapes())
+    check_gradient(lambda p: model.objective(p, x, noise), grads, params, atol=1e-11)
+
+
+def log_normal(z):
+    return stats.norm.logpdf(z).sum(axis=-1)
+
+
+def tanh_energy(params, z):
+    """f of SMALL's widths."""
+    for i in range(3):
+        z = z @ params[f"energy.{i}.weight"] + params[f"energy.{i}.bias"]
+        z = np.tanh(z) if i < 2 else z
+    return z[..., 0]
+
+
+def test_log_z_and_evidence_by_adaptive_quadrature():
+    model, params, x, _, _ = setting({}, latent=1)
+
+    def prior(z):
+        return float(np.exp(log_normal(np.array([z])) - tanh_energy(params, np.array([z]))))
+
+    def joint(z, row):
+        p = model.decode(params, np.array([z]))
+        return prior(z) * np.prod(p**row * (1 - p) ** (1 - row))
+
+    z_exact = integrate.quad(prior, -12, 12, epsabs=0, epsrel=1e-12)[0]
+    assert model.log_normaliser(params) == pytest.approx(np.log(z_exact), abs=1e-10)
+    evidence = [np.log(integrate.quad(joint, -12, 12, args=(row,), epsrel=1e-12)[0] / z_exact) for row in x]
+    np.testing.assert_allclose(model.log_evidence(params, x), evidence, atol=1e-10)
+    grid = model.on_grid(params)[0]
+    density = model.grid_posterior(params, x)
+    at = int(np.argmin(abs(grid.z[:, 0] - 0.5)))
+    z = grid.z[at, 0]
+    expected = [joint(z, row) / z_exact / np.exp(e) for row, e in zip(x, evidence, strict=True)]
+    np.testing.assert_allclose(density[at], expected, rtol=1e-8)
+
+
+@pytest.mark.parametrize("options", KINDS[:2], ids=name)
+def test_evidence_by_log_weights_on_another_rule(options):
+    """Gauss–Hermite in the posterior's noise knows nothing of the grid but log Z."""
+    model, params, x, _, _ = setting(options, spread=0.2)
+    params["encoder.1.weight"][:] = 0
+    params["encoder.1.bias"][:] = 0, 0, 0.2, 0.2
+
+    class Posterior:
+        def draw_noise(self, rng, n):
+            return np.zeros((1, n, 2))
+
+        def log_weights(self, params, x, noise):
+            rest = np.zeros((*noise.shape[:2], model.sampler.noise_dim))
+            return model.log_weights(params, x, np.concatenate([noise, rest], axis=-1))
+
+    quadrature = exact.quadrature(Posterior(), params, x, nodes=60)
+    np.testing.assert_allclose(model.log_evidence(params, x), quadrature, atol=1e-6)
+    np.testing.assert_allclose(model.log_evidence(params, x, nodes=501), quadrature, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [KINDS[0], KINDS[1], KINDS[3]], ids=name)
+def test_weights_have_the_mean_z(options):
+    model, params, _, _, rng = setting(
+        options, spread=0.15, **({} if "sampler" in options else {"noise_scale": 0.5})
+    )
+    w = np.exp(model.log_normaliser_weights(params, rng.standard_normal((200_000, model.noise_dim))))
+    error = w.std() / np.sqrt(len(w))
+    assert error < 0.1 * w.mean()
+    assert abs(w.mean() - np.exp(model.log_normaliser(params))) < 4 * error
+
+
+def test_the_generator_is_below_log_z_by_two_divergences():
+    """z = aw + δε and V quadratic: q(z), q(w | z) and all of the bound are Gaussian."""
+    a, delta = 1.6, 0.5
+    model = EnergyPriorVAE(2, 1, (), energy_hidden=(), generator_hidden=(), noise_scale=delta)
+    params = model.init(np.random.default_rng(0))
+    params["generator.0.weight"][:] = a - 1
+    slope, log_var = a / (a * a + delta**2), np.log(0.3)
+    params["inverse.0.weight"][0, 0] = slope - 1
+    params["inverse.0.bias"][1] = log_var
+    nodes, mass = np.polynomial.hermite_e.hermegauss(8)
+    noise = np.stack(np.meshgrid(nodes, nodes, indexing="ij"), -1).reshape(-1, 1, 2)
+    noise = np.concatenate([np.zeros_like(noise[..., :1]), noise], axis=-1)
+    values = [model.generator_and_grad(params, np.zeros((1, 2)), each[None])[0] for each in noise]
+    bound = np.outer(mass, mass).ravel() @ values / mass.sum() ** 2
+    var, var_w = a * a + delta**2, delta**2 / (a * a + delta**2)
+    kl = (var - 1 - np.log(var)) / 2
+    kl_inverse = (var_w / 0.3 - 1 - np.log(var_w / 0.3)) / 2
+    assert bound == pytest.approx(-kl - kl_inverse, abs=1e-12)
+    assert min(kl, kl_inverse) > 0.05
+
+
+def test_the_entropy_bound_is_one():
+    """H(q) of a generator on the line, by its density on a grid of codes."""
+    rng = np.random.default_rng(2)
+    generator = Generator(1, (3,), "tanh", 0.3)
+    params = {n: p + 0.5 * rng.standard_normal(p.shape) for n, p in generator.init(rng).items()}
+    w, mass = np.polynomial.hermite_e.hermegauss(120)
+    mass = mass / mass.sum()
+    centres = generator.sample(params, np.stack([w, 0 * w], -1))[0][:, 0]
+    z = np.linspace(centres.min() - 3, centres.max() + 3, 4001)
+    q = stats.norm.pdf(z[:, None], centres, 0.3) @ mass
+    entropy = -np.sum(q * np.log(np.maximum(q, 1e-300))) * (z[1] - z[0])
+    noise = rng.standard_normal((200_000, 2))
+    drawn = generator.sample(params, noise)[0]
+    log_inverse = generator.log_inverse(params, drawn, noise)[0]
+    bound, error = log_inverse.mean() + generator.fixed_entropy(), log_inverse.std() / np.sqrt(len(noise))
+    assert bound < entropy + 4 * error
+    # The mean of −log q(w) q(z | w) is that of the fixed entropies.
+    fixed = generator.log_draw(noise)
+    assert abs(fixed.mean() + generator.fixed_entropy()) < 4 * fixed.std() / np.sqrt(len(noise))
+
+
+def test_langevin_comes_near_the_prior_and_is_not_there():
+    """With many small steps the chain has P's mean energy; with the few that training takes it has not."""
+    rng = np.random.default_rng(3)
+    found = {}
+    for steps, size in ((3, 0.3), (120, 0.3)):
+        model, params, *_ = setting({"sampler": "langevin"}, 1, langevin_steps=steps, langevin_step=size)
+        params["energy.2.weight"] *= 6
+        grid, log_p, _ = model.on_grid(params)
+        exact_mean = np.exp(log_p + grid.log_volume) @ grid.z[:, 0]
+        z = model.negatives(params, rng.standard_normal((20_000, model.noise_dim)))[:, 0]
+        found[steps] = abs(z.mean() - exact_mean) / (z.std() / np.sqrt(len(z)))
+    assert found[3] > 10
+    assert found[120] < found[3] / 3
+
+
+def test_start_is_a_standard_prior():
+    model = EnergyPriorVAE(4, 2, (3,))
+    params = model.init(np.random.default_rng(0))
+    assert model.log_normaliser(params) == pytest.approx(0, abs=1e-12)
+    grid, log_p, _ = model.on_grid(params)
+    np.testing.assert_allclose(log_p, log_normal(grid.z), atol=1e-12)
+
+
+@pytest.mark.parametrize("options", KINDS, ids=name)
+def test_twenty_seeds_without_nan_and_the_same_bits(options):
+    from vbref import fit
+
+    x = np.random.default_rng(0).random((40, 4)).round()
+    model = EnergyPriorVAE(4, 2, (3,), **SMALL, **options)
+    for seed in range(20):
+        run = {"epochs": 3, "batch_size": 20, "learning_rate": 0.02}
+        params, history = fit(model, x, **run, rng=np.random.default_rng(seed))
+        assert all(np.isfinite(values).all() for values in history.values())
+        assert all(np.isfinite(value).all() for value in params.values())
+    again, _ = fit(model, x, **run, rng=np.random.default_rng(seed))
+    assert all(np.array_equal(again[n], params[n]) for n in params)
+    assert [p.name for p in model.players] == [n for n in history if n != "seconds"]
+
+
+def test_config_and_float32():
+    model, params, x, noise, _ = setting({"tilt": False, "dtype": "float32"})
+    assert EnergyPriorVAE(**json.loads(json.dumps(model.config))).config == model.config
+    single = {n: p.astype(np.float32) for n, p in params.items()}
+    value, grads = model.objective_and_grad(single, x.astype(np.float32), noise)
+    assert all(grad.dtype == np.float32 for grad in grads.values())
+    double = EnergyPriorVAE(**model.config | {"dtype": "float64"})
+    wide = {n: p.astype(np.float64) for n, p in single.items()}
+    assert value == pytest.approx(double.objective(wide, x, noise.astype(np.float64)), rel=1e-5)
+    means = model.sample(single, noise[0], np.full((3, 4), 0.5, np.float32))
+    assert (means.dtype, means.shape) == (np.float32, (3, 4))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"noise_scale": 0.0}, "noise_scale"),
+        ({"sampler": "mcmc"}, "sampler"),
+        ({"slope_penalty": -1.0}, "slope_penalty"),
+        ({"entropy_weight": float("nan")}, "entropy_weight"),
+        ({"energy_activation": "relu"}, "energy_activation"),
+        ({"energy_hidden": (0,)}, "energy_hidden"),
+        ({"tilt": 1}, "tilt"),
+        ({"langevin_steps": 0}, "langevin_steps"),
+    ],
+)
+def test_bad_options_are_named(options, says):
+    with pytest.raises(ValueError, match=says):
+        EnergyPriorVAE(4, 2, **options)
+
+
+def test_bad_input_is_named():
+    model, params, x, noise, _ = setting({})
+    for arguments, says in (((params, x[:0], noise), "x"), ((params, x, noise[..., :2]), "noise")):
+        with pytest.raises(ValueError, match=says):
+            model.objective(*arguments)
+    with pytest.raises(ValueError, match="latent_dim"):
+        setting({}, latent=3)[0].on_grid(setting({}, latent=3)[1])
+    params["energy.2.weight"] = np.full((2, 1), 1.7e308)
+    with pytest.raises(ValueError, match="params"):
+        model.objective(params, x, noise)
