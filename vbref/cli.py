@@ -287,10 +287,13 @@ def _any_rng() -> Any:
 
 
 def _print_bounds(task: Any, found: list[dict[str, float]]) -> None:
-    print(f"\nheld-out bounds of {len(task.test)} rows, nats per row")
+    from vbref.systems import SYSTEMS
+
+    bound = SYSTEMS[task.config["system"]].bound
+    print(f"\nheld-out {bound.name} of {len(task.test)} rows, nats per row; K: {bound.counts}")
     print("          K      bound   ± s.e.   ± Monte Carlo")
     for row in found:
-        name = "1 (ELBO)" if row["k"] == 1 else str(row["k"])
+        name = f"1 ({bound.first})" if row["k"] == 1 else str(row["k"])
         print(f"{name:>11} {row['mean']:10.3f} {row['standard_error']:8.3f} {row['monte_carlo_error']:15.4f}")
 
 

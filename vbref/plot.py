@@ -59,7 +59,15 @@ def latent_plane(codes: NDArray[Any], labels: NDArray[Any] | None = None) -> "Fi
     return figure
 
 
-def bounds(ks: Sequence[int], means: Sequence[float], standard_errors: Sequence[float]) -> "Figure":
+def bounds(
+    ks: Sequence[int],
+    means: Sequence[float],
+    standard_errors: Sequence[float],
+    *,
+    name: str = "IWAE-K",
+    counts: str = "samples in the bound",
+    first: str = "ELBO",
+) -> "Figure":
     """The bound per datum against K, with a standard error over the data on either side."""
     figure, axes = _figure(6.4, 4.2)
     axes.errorbar(
@@ -80,9 +88,9 @@ def bounds(ks: Sequence[int], means: Sequence[float], standard_errors: Sequence[
     axes.set_xlim(min(ks) / 1.5, max(ks) * 2.2)
     _dress(
         axes,
-        "K, samples in the bound (1 is the ELBO)",
+        f"K, {counts} (1 is the {first})",
         "nats per datum",
-        "held-out IWAE-K, ± one standard error",
+        f"held-out {name}, ± one standard error",
     )
     return figure
 
@@ -103,6 +111,18 @@ def history(history: Mapping[str, Any]) -> "Figure":
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axes.legend(frameon=False, fontsize=9, loc="lower right")
     _dress(axes, "epoch", "nats per datum", "the bound while training")
+    return figure
+
+
+def shares(named: Mapping[str, NDArray[Any]]) -> "Figure":
+    """The mean share of each piece of a stick, or of each cluster, a row of bars a name."""
+    figure, axes = _figure(6.4, 4.2)
+    width = 0.8 / len(named)
+    for i, ((name, values), colour) in enumerate(zip(named.items(), (_BLUE, _ORANGE), strict=False)):
+        places = np.arange(1, len(values) + 1) + (i - (len(named) - 1) / 2) * width
+        axes.bar(places, values, width, color=colour, label=name)
+    axes.legend(frameon=False, fontsize=9)
+    _dress(axes, "which", "mean share", "how the whole is shared")
     return figure
 
 

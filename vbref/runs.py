@@ -8,6 +8,7 @@ bounds.json     held-out IWAE-K with standard errors
 *.png           pictures
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -196,9 +197,14 @@ def pictures(task: Task, params: Params, history: History, found: Bounds, folder
 
     ks, means, errors = zip(*((row["k"], row["mean"], row["standard_error"]) for row in found), strict=True)
     figures = SYSTEMS[task.config["system"]].pictures(task, params, _rng(task.config["seed"], _PICTURES))
-    figures |= {"bounds": plot.bounds(ks, means, errors), "history": plot.history(history)}
+    figures |= {"bounds": plot.bounds(ks, means, errors, **_named(task)), "history": plot.history(history)}
     for name, figure in figures.items():
         plot.save(figure, folder / f"{name}.png")
+
+
+def _named(task: Task) -> dict[str, str]:
+    """What the system's bounds are called."""
+    return dataclasses.asdict(SYSTEMS[task.config["system"]].bound)
 
 
 def load(folder: Path) -> tuple[Task, Params]:

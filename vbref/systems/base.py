@@ -32,6 +32,19 @@ class Setting:
         return type(self.default)
 
 
+@dataclass(frozen=True)
+class Bound:
+    """A name for held-out bounds that grow with K, what K counts, and what the one of K = 1 is called."""
+
+    name: str
+    counts: str
+    first: str
+
+
+IWAE = Bound("IWAE-K", "samples in the bound", "ELBO")
+AIS = Bound("AIS-K", "annealing steps", "prior")
+
+
 def _no_warnings(task: Any, params: Params, rng: Rng) -> list[str]:
     return []
 
@@ -44,7 +57,7 @@ class System:
     - `pictures(task, params, rng)`: figures by file name, besides those of bounds and history.
     - `warnings(task, params, rng)`: one line for each failure seen, with what to try.
     - `start(task, rng)`: parameters to train from, where `model.init` alone will not do.
-    - `estimate(model, params, x, rng, ks)`: K → `evaluate.Estimate`, the held-out bounds.
+    - `estimate(model, params, x, rng, ks)`: K → `evaluate.Estimate`, the held-out bounds; `bound`: which.
     - `settings`: options of its own. `defaults`: common options that differ. `ignores`: common options that
       the system does not have, which may not be given.
     """
@@ -54,6 +67,7 @@ class System:
     warnings: Callable[[Any, Params, Rng], list[str]] = _no_warnings
     start: Callable[[Any, Rng], Params] | None = None
     estimate: Callable[..., dict[int, Any]] = evaluate.nested
+    bound: Bound = IWAE
     settings: Mapping[str, Setting] = field(default_factory=dict)
     defaults: Config = field(default_factory=dict)
     ignores: tuple[str, ...] = ()
