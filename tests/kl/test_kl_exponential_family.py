@@ -193,6 +193,75 @@ def test_gamma_gradient_at_large_shapes(case):
     np.testing.assert_allclose(gamma_grad(*case), gradient(exact_gamma, reals(*case)), rtol=1e-12)
 
 
+def slopes(a_q, b_q, a_p, b_p):
+    """The derivatives of the beta KL by a_q and by a_p, each with the part that rounding p − q disturbs."""
+    s_q, s_p = a_q + b_q, a_p + b_p
+    part_q = (b_p - b_q) * mp.psi(1, s_q)
+    part_p = mp.digamma(a_p + b_q) - mp.digamma(s_p)
+    drop = (a_p - a_q) * (mp.psi(1, s_q) - mp.psi(1, a_q))
+    by_a_p = mp.digamma(a_p) - mp.digamma(a_q) - mp.digamma(s_p) + mp.digamma(s_q)
+    return [(part_q + drop, part_q), (by_a_p, part_p)]
+
+
+def assert_slopes(got, want):
+    """To 1e-10 relative, but beside a zero of the derivative, where a rounding of p − q is larger than that.
+
+    Large shapes in one proportion, a_p/a_q = b_p/b_q, are such a corner: the two parts agree but for 1/a.
+    """
+    for value, (exact, part) in zip(got, want, strict=True):
+        assert abs(mp.mpf(float(value)) - exact) <= 1e-10 * abs(exact) + 2e-15 * abs(part) + mp.mpf(10) ** -85
+
+
+def check_beta_grad(a_q, b_q, a_p, b_p):
+    by_a_q, by_b_q, by_a_p, by_b_p = beta_grad(a_q, b_q, a_p, b_p)
+    assert_slopes([by_a_q, by_a_p], slopes(*reals(a_q, b_q, a_p, b_p)))
+    assert_slopes([by_b_q, by_b_p], slopes(*reals(b_q, a_q, b_p, a_p)))
+
+
+@given(POSITIVE, POSITIVE, STEP, STEP)
+def test_beta_gradient_near(a, b, t, u):
+    check_beta_grad(a, b, a * (1 + t), b * (1 + u))
+
+
+@given(POSITIVE, POSITIVE, POSITIVE, POSITIVE)
+def test_beta_gradient_far(a, b, c, d):
+    check_beta_grad(a, b, c, d)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (7.9e6, 1.6e-7, 2.07, 5.5e-8),
+        (1e7, 1e6, 1.0, 2.0),
+        (6e7, 5e6, 0.3, 0.09),
+        (1e8, 1e3, 1e-3, 1e-8),
+        (3e5, 2e-6, 3e5 * (1 + 1e-9), 3e-6),
+        (40.0, 1e-8, 40.0, 1.00001e-8),
+    ],
+)
+def test_beta_gradient_where_plain_differences_cancel(case):
+    want = [value for value, _ in slopes(*reals(*case))]
+    np.testing.assert_allclose(np.array(beta_grad(*case))[[0, 2]], [float(v) for v in want], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("q", "p"),
+    [
+        ([2e-5, 5.7e7, 9e-7, 3e-8, 5e6], [2e-6, 0.27, 1e-5, 0.09, 2e-4]),
+        ([1e8, 1e-8, 1e-7], [1e8 * (1 + 1e-8), 1.1e-8, 3e-7]),
+        ([1e-8, 1.0, 1e8], [1.0, 1e8, 1e-8]),
+    ],
+)
+def test_dirichlet_gradient_at_wide_shapes(q, p):
+    """By each component as if the others were one: a Dirichlet's merged components are a beta."""
+    by_q, by_p = dirichlet_grad(np.array(q), np.array(p))
+    for i in range(len(q)):
+        exact_q, exact_p = reals(*q), reals(*p)
+        pair = (exact_q[i], sum(exact_q) - exact_q[i], exact_p[i], sum(exact_p) - exact_p[i])
+        want = [float(value) for value, _ in slopes(*pair)]
+        np.testing.assert_allclose([by_q[i], by_p[i]], want, rtol=1e-12)
+
+
 def test_dirichlet_gradient():
     q, p = np.array([0.3, 2.0, 5.0]), np.array([1.3, 0.2, 4.0])
     want = gradient(lambda *v: exact_dirichlet(v[:3], v[3:]), reals(*q, *p))
@@ -215,6 +284,43 @@ def test_wishart_gradient(far):
     np.testing.assert_allclose(got, gradient(moved, reals(0, 0, 0, 0)), rtol=1e-9)
     assert (by_scale_q == by_scale_q.T).all()
     assert (by_scale_p == by_scale_p.T).all()
+
+
+@given(POSITIVE, POSITIVE, POSITIVE, POSITIVE, st.sampled_from([1, 2]))
+def test_wishart_gradient_far(excess_q, v, excess_p, w, size):
+    """Against the printed forms; ψ′ and ψ are those of mpmath, the matrices are multiples of one."""
+    shape = np.array([[2.0, 0.5], [0.5, 1.0]])[:size, :size]
+    nu, mu = size - 1 + excess_q, size - 1 + excess_p
+    q, p = v * shape, w * shape
+    by_df_q, by_scale_q, by_df_p, by_scale_p = wishart_grad(nu, q, mu, p)
+    (x, y), ratio = reals(nu / 2, mu / 2), mp.mpf(v) / mp.mpf(w)
+    rows = [mp.mpf(j) / 2 for j in range(size)]
+    excess = size * (ratio - 1) / 2
+    slope = (y - x) * sum(mp.psi(1, x - h) for h in rows) / 2
+    growth = sum(mp.digamma(y - h) - mp.digamma(x - h) for h in rows) / 2
+    inverse = np.linalg.inv(shape)
+    want = [
+        (by_df_q, excess - slope, excess),
+        (by_scale_q[0, 0], inverse[0, 0] * (x / mp.mpf(w) - y / mp.mpf(v)), x / mp.mpf(w)),
+        (by_df_p, growth - size * mp.log(ratio) / 2, growth),
+        (by_scale_p[0, 0], inverse[0, 0] * (y / mp.mpf(w) - x * ratio / mp.mpf(w)), y / mp.mpf(w)),
+    ]
+    for got, exact, part in want:
+        assert abs(mp.mpf(float(got)) - exact) <= 1e-10 * abs(exact) + 1e-14 * abs(part)
+
+
+@pytest.mark.parametrize(
+    ("nu", "v", "mu", "want"),
+    [(1e10, 1e-10, 1.0001, "4.999499999833283570e-11"), (1e8, 1e-3, 1e-3, None), (40.0, 2.0, 40.1, None)],
+)
+def test_wishart_gradient_by_df_at_large_df(nu, v, mu, want):
+    x, y = reals(nu / 2, mu / 2)
+    exact = (mp.mpf(v) - 1 - (y - x) * mp.psi(1, x)) / 2
+    if want:
+        assert abs(exact - mp.mpf(want)) < 1e-15 * exact
+    got = wishart_grad(nu, np.array([[v]]), mu, np.eye(1))
+    np.testing.assert_allclose(got[0], float(exact), rtol=1e-12)
+    np.testing.assert_allclose(got[1][0, 0], float(x - y / mp.mpf(v)), rtol=1e-9)
 
 
 def test_batches():
@@ -266,4 +372,5 @@ def test_refused():
     with pytest.raises(ValueError, match="out of the range of float64"):
         dirichlet(np.array([5e-324, 5e-324]), np.array([5e-324, 1e-300]))
     with pytest.raises(ValueError, match="out of the range of float64"):
-        beta_grad(1e-150, 1e-150, 1.0, 1e150)
+        beta_grad(1e-300, 1e-300, 1e150, 1e150)
+    assert list(beta_grad(1e-150, 1e-150, 1.0, 1e150)) == [np.inf, -np.inf, 5e149, 5e149]
