@@ -26,18 +26,6 @@ def test_old_faithful(tmp_path, capsys):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
-@pytest.mark.parametrize("d", [1, 2, 3])
-def test_pictures_of_any_kind(kind, d):
-    pytest.importorskip("matplotlib", reason="pictures need matplotlib")
-    from vbref import mixture_plot
-
-    x = np.random.default_rng(0).standard_normal((40, d))
-    model = GaussianMixture(2, covariance=kind).fit(x, rng=0, max_iter=5)
-    assert mixture_plot.mixture(model, x).axes
-    assert len(mixture_plot.bound_by_update(model.history).axes) == 2
-
-
 @pytest.mark.parametrize(
     ("option", "value"), [("--epochs", "3"), ("--latent", "2"), ("--covariance", "round")]
 )

@@ -92,7 +92,7 @@ def write(model: "GaussianMixture", config: Config, folder: Path) -> None:
 
 def draw(model: "GaussianMixture", x: Any, folder: Path) -> None:
     """bound.png and mixture.png."""
-    from vbref import mixture_plot, plot
+    from vbref.plot import meanfield, mixture, save
 
-    plot.save(mixture_plot.bound_by_update(model.history), folder / "bound.png")
-    plot.save(mixture_plot.mixture(model, x), folder / "mixture.png")
+    save(meanfield.bound_by_update(model.history), folder / "bound.png")
+    save(mixture.clusters(model, x), folder / "mixture.png")

@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vbref.meanfield.engine import Update
-from vbref.meanfield.gaussian import Gaussian
-from vbref.plot import _BLUE, _INK, _MUTED, _ORANGE, _dress, _figure
+from vbref.plot.figure import BLUE, COLOURS, INK, MUTED, ORANGE, PALE, blank, dress, ellipse, limits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from vbref.meanfield import Gaussian, Update
+
 Array = NDArray[Any]
-_COLOURS = (_BLUE, _ORANGE, "#3a8a4d", "#8a5aa8", "#b8860b", "#777777")
 
 
-def gaussian_path(model: Gaussian, pair: tuple[int, int] = (0, 1)) -> "Figure":
+def gaussian_path(model: "Gaussian", pair: tuple[int, int] = (0, 1)) -> "Figure":
     """Contours of p and of q at one and two standard deviations, and the means' path, in a `pair` of axes.
 
     Each update moves along an axis. `model` is fitted; the contours are those of the pair's marginals.
@@ -31,41 +30,41 @@ def gaussian_path(model: Gaussian, pair: tuple[int, int] = (0, 1)) -> "Figure":
         raise ValueError(f"pair must be two of the {len(model.mean)} coordinates, was {pair!r}")
     at = np.array(pair)
     square = np.ix_(at, at)
-    figure, axes = _figure(6.4, 5.6)
-    _contours(axes, model.mean[at], model.cov[square], _BLUE, "p")
-    _contours(axes, model.means[at], model.covariance[square], _ORANGE, "q")
+    figure, axes = blank(6.4, 5.6)
+    _contours(axes, model.mean[at], model.cov[square], BLUE, "p")
+    _contours(axes, model.means[at], model.covariance[square], ORANGE, "q")
     path = model.path[:, at]
     axes.plot(
-        *path.T, color=_INK, linewidth=1.1, marker="o", markersize=3, label="means of q, update by update"
+        *path.T, color=INK, linewidth=1.1, marker="o", markersize=3, label="means of q, update by update"
     )
-    axes.annotate("start", path[0], xytext=(6, 6), textcoords="offset points", fontsize=9, color=_MUTED)
+    axes.annotate("start", path[0], xytext=(6, 6), textcoords="offset points", fontsize=9, color=MUTED)
     title = f"mean field for a normal: a sweep multiplies the error by {model.rate:.3g} in the end"
-    _dress(axes, f"z{_subscript(pair[0])}", f"z{_subscript(pair[1])}", title)
+    dress(axes, f"z{_subscript(pair[0])}", f"z{_subscript(pair[1])}", title)
     axes.set_aspect("equal", adjustable="datalim")
     axes.legend(frameon=False, fontsize=9)
     return figure
 
 
-def bound_by_update(history: Sequence[Update]) -> "Figure":
+def bound_by_update(history: "Sequence[Update]") -> "Figure":
     """The bound after each update, in the colour of its factor, and below how far it is from the last bound.
 
     Where there are more factors than colours, all have one. Raises ValueError for an empty history.
     """
     if not history:
         raise ValueError("history must have at least one update, has none")
-    figure, alone = _figure(6.8, 5.4)
+    figure, alone = blank(6.8, 5.4)
     alone.remove()
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     bounds = np.array([row.bound for row in history])
     _dots(upper, bounds, [row.factor for row in history])
-    _dress(upper, "", "nats", "the bound after every update")
+    dress(upper, "", "nats", "the bound after every update")
     upper.set_ylim(*_focused(bounds))
     upper.ticklabel_format(useOffset=False)
     left = bounds[-1] - bounds
     seen = left > 0
     if seen.any():
-        lower.semilogy(np.nonzero(seen)[0] + 1, left[seen], color=_MUTED, linewidth=1.2)
-    _dress(lower, "update", "nats below the last", "")
+        lower.semilogy(np.nonzero(seen)[0] + 1, left[seen], color=MUTED, linewidth=1.2)
+    dress(lower, "update", "nats below the last", "")
     return figure
 
 
@@ -74,39 +73,37 @@ def magnetisation(couplings: Sequence[float], means: Sequence[float]) -> "Figure
 
     The curve is drawn by its inverse, βJ = artanh(m)/m, without solving anything.
     """
-    figure, axes = _figure(6.4, 4.6)
+    figure, axes = blank(6.4, 4.6)
     m = np.linspace(-0.999, 0.999, 800)  # an even number of points: none of them is 0
-    axes.plot(np.arctanh(m) / m, m, color=_MUTED, linewidth=1.1, label="m = tanh(βJ m)", zorder=1)
-    axes.axhline(0, color=_MUTED, linewidth=1.1, zorder=1)
-    axes.scatter(couplings, means, s=16, color=_BLUE, linewidths=0, label="coordinate ascent", zorder=2)
+    axes.plot(np.arctanh(m) / m, m, color=MUTED, linewidth=1.1, label="m = tanh(βJ m)", zorder=1)
+    axes.axhline(0, color=MUTED, linewidth=1.1, zorder=1)
+    axes.scatter(couplings, means, s=16, color=BLUE, linewidths=0, label="coordinate ascent", zorder=2)
     axes.set_xlim(min(couplings) - 0.05, max(couplings) + 0.05)
     axes.set_ylim(-1.05, 1.05)
     axes.legend(frameon=False, fontsize=9, loc="upper left")
-    _dress(axes, "coupling βJ", "magnetisation m", "the transition of Curie and Weiss")
+    dress(axes, "coupling βJ", "magnetisation m", "the transition of Curie and Weiss")
     return figure
 
 
 def _contours(axes: "Axes", mean: Array, cov: Array, colour: str, name: str) -> None:
-    """Ellipses at one and two standard deviations: mean + k L (cos t, sin t)."""
-    t = np.linspace(0, 2 * np.pi, 181)
-    circle = np.linalg.cholesky(cov) @ np.stack([np.cos(t), np.sin(t)])
+    """Ellipses at one and two standard deviations."""
     for k, width in ((1, 1.8), (2, 1.0)):
         label = f"{name}, one and two standard deviations" if k == 1 else None
-        axes.plot(*(mean[:, None] + k * circle), color=colour, linewidth=width, label=label)
+        axes.plot(*ellipse(mean, cov, k), color=colour, linewidth=width, label=label)
 
 
 def _dots(axes: "Axes", bounds: Array, factors: list[str]) -> None:
     names = list(dict.fromkeys(factors))
     updates = np.arange(1, len(bounds) + 1)
-    axes.plot(updates, bounds, color="#bbbbbb", linewidth=0.8, zorder=1)
+    axes.plot(updates, bounds, color=PALE, linewidth=0.8, zorder=1)
     size = float(np.clip(1500 / len(bounds), 3, 14))
-    if len(names) > len(_COLOURS):
-        axes.scatter(updates, bounds, s=size, color=_BLUE, linewidths=0, zorder=2)
+    if len(names) > len(COLOURS):
+        axes.scatter(updates, bounds, s=size, color=BLUE, linewidths=0, zorder=2)
         return
     which = np.array([names.index(factor) for factor in factors])
     for k, name in enumerate(names):
         own = which == k
-        axes.scatter(updates[own], bounds[own], s=size, color=_COLOURS[k], linewidths=0, label=name, zorder=2)
+        axes.scatter(updates[own], bounds[own], s=size, color=COLOURS[k], linewidths=0, label=name, zorder=2)
     axes.legend(
         frameon=False, fontsize=9, loc="lower right", title="update of", title_fontsize=9, markerscale=2
     )
@@ -115,8 +112,7 @@ def _dots(axes: "Axes", bounds: Array, factors: list[str]) -> None:
 def _focused(bounds: Array) -> tuple[float, float]:
     """Limits that leave out the first updates where these are far below all the others."""
     later = bounds[min(len(bounds) // 10, 20) :]
-    margin = 0.06 * float(np.ptp(later)) or max(1e-3 * abs(float(later[-1])), 1e-3)
-    return float(later.min()) - margin, float(later.max()) + margin
+    return limits(later, 1e-3 + 1e-9 * abs(float(later[-1])))
 
 
 def _subscript(index: int) -> str:

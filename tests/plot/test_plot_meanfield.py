@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from vbref import plot, plot_meanfield
+from vbref import plot
 from vbref.meanfield import BinaryField, Gaussian, LinearRegression, Update
+from vbref.plot import meanfield
 
 RNG = np.random.default_rng(0)
 
@@ -24,13 +25,13 @@ def regression():
 
 
 FIGURES = {
-    "path": lambda: plot_meanfield.gaussian_path(gaussian()),
-    "path in a plane of four": lambda: plot_meanfield.gaussian_path(gaussian(4), (3, 1)),
-    "two factors": lambda: plot_meanfield.bound_by_update(regression().history),
-    "nine factors": lambda: plot_meanfield.bound_by_update(spins().history),
-    "one update": lambda: plot_meanfield.bound_by_update([Update(1, "q", -3.0)]),
-    "a bound that stands still": lambda: plot_meanfield.bound_by_update([Update(1, "q", -3.0)] * 4),
-    "magnetisation": lambda: plot_meanfield.magnetisation([0.5, 1.5], [0.0, 0.86]),
+    "path": lambda: meanfield.gaussian_path(gaussian()),
+    "path in a plane of four": lambda: meanfield.gaussian_path(gaussian(4), (3, 1)),
+    "two factors": lambda: meanfield.bound_by_update(regression().history),
+    "nine factors": lambda: meanfield.bound_by_update(spins().history),
+    "one update": lambda: meanfield.bound_by_update([Update(1, "q", -3.0)]),
+    "a bound that stands still": lambda: meanfield.bound_by_update([Update(1, "q", -3.0)] * 4),
+    "magnetisation": lambda: meanfield.magnetisation([0.5, 1.5], [0.0, 0.86]),
 }
 
 
@@ -49,28 +50,28 @@ def test_pictures_are_written_and_clip_no_text(name, tmp_path):
 
 def test_the_path_moves_along_one_axis_at_a_time():
     model = gaussian()
-    path = np.column_stack(plot_meanfield.gaussian_path(model).axes[0].lines[-1].get_data())
+    path = np.column_stack(meanfield.gaussian_path(model).axes[0].lines[-1].get_data())
     np.testing.assert_array_equal(path, model.path)
     assert (np.count_nonzero(np.diff(path[:5], axis=0), axis=1) == 1).all()
 
 
 def test_contours_are_at_one_and_two_standard_deviations():
     model = gaussian()
-    lines = plot_meanfield.gaussian_path(model).axes[0].lines
+    lines = meanfield.gaussian_path(model).axes[0].lines
     for line, k, cov in zip(lines, (1, 2, 1, 2), [model.cov] * 2 + [model.covariance] * 2, strict=False):
         gaps = np.column_stack(line.get_data()) - (model.mean if cov is model.cov else model.means)
         np.testing.assert_allclose((gaps @ np.linalg.inv(cov) * gaps).sum(axis=1), k**2, rtol=1e-9)
 
 
 def test_the_curve_of_curie_and_weiss_solves_its_equation():
-    inverse, m = plot_meanfield.magnetisation([0.5], [0.0]).axes[0].lines[0].get_data()
+    inverse, m = meanfield.magnetisation([0.5], [0.0]).axes[0].lines[0].get_data()
     np.testing.assert_allclose(np.tanh(inverse * m), m, rtol=1e-12)
 
 
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="fitted first"):
-        plot_meanfield.gaussian_path(Gaussian([0.0, 0.0], np.eye(2)))
+        meanfield.gaussian_path(Gaussian([0.0, 0.0], np.eye(2)))
     with pytest.raises(ValueError, match="pair must be two"):
-        plot_meanfield.gaussian_path(gaussian(), (0, 0))
+        meanfield.gaussian_path(gaussian(), (0, 0))
     with pytest.raises(ValueError, match="at least one update"):
-        plot_meanfield.bound_by_update([])
+        meanfield.bound_by_update([])

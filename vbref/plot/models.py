@@ -1,60 +1,52 @@
-"""Pictures of a model: what it reconstructs, what it dreams, where it puts the data, how good it is.
-
-Each function returns a matplotlib `Figure` that belongs to nobody: no pyplot, no global state, safe in
-threads.
-"""
+"""Pictures of a model: what it reconstructs, what it dreams, where it puts the data, how good it is."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vbref.checkpoint import atomic
+from vbref.plot.figure import BLUE, COLOURS, INK, ORANGE, blank, dress, limits, principal_plane
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Image = NDArray[Any]
-_INK, _MUTED, _BLUE, _ORANGE = "#222222", "#777777", "#1f5fa8", "#d1601f"
-
-
-def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
-    """Write the figure as PNG, whole or not at all."""
-    with atomic(path) as file:
-        figure.savefig(file, format="png", dpi=160)
 
 
 def reconstructions(originals: NDArray[Any], decoded: NDArray[Any], *, pairs_a_row: int = 8) -> "Figure":
     """Each original (N, D) beside the decoder's mean (N, D) at the mean of its posterior."""
     pairs = [_beside(x, y) for x, y in zip(_images(originals), _images(decoded), strict=True)]
-    figure, axes = _figure(7.2, 0.42 + 7.2 * _ratio(pairs, pairs_a_row))
+    figure, axes = blank(7.2, 0.42 + 7.2 * _ratio(pairs, pairs_a_row))
     _show_tiles(axes, _tiled(pairs, pairs_a_row))
-    axes.set_title("originals (left) beside reconstructions (right)", fontsize=10, color=_INK)
+    axes.set_title("originals (left) beside reconstructions (right)", fontsize=10, color=INK)
     return figure
 
 
-def samples(means: NDArray[Any], *, a_row: int = 12) -> "Figure":
+def samples(
+    means: NDArray[Any], *, a_row: int = 12, title: str = "the decoder's mean at draws from the prior"
+) -> "Figure":
     """The decoder's mean (N, D) at draws from the prior."""
     images = [_framed(image) for image in _images(means)]
-    figure, axes = _figure(7.2, 0.42 + 7.2 * _ratio(images, a_row))
+    figure, axes = blank(7.2, 0.42 + 7.2 * _ratio(images, a_row))
     _show_tiles(axes, _tiled(images, a_row))
-    axes.set_title("the decoder's mean at draws from the prior", fontsize=10, color=_INK)
+    axes.set_title(title, fontsize=10, color=INK)
     return figure
 
 
-def latent_plane(codes: NDArray[Any], labels: NDArray[Any] | None = None) -> "Figure":
+def latent_plane(
+    codes: NDArray[Any], labels: NDArray[Any] | None = None, *, legend: str = "label"
+) -> "Figure":
     """Posterior means (N, latent) in the plane, or in that of their first two principal axes, by label."""
     points, names = _plane(codes)
-    figure, axes = _figure(6.4, 5.6)
+    figure, axes = blank(6.4, 5.6)
     if labels is None:
-        axes.scatter(points[:, 0], points[:, 1], s=7, color=_BLUE, alpha=0.6, linewidths=0)
+        axes.scatter(points[:, 0], points[:, 1], s=7, color=BLUE, alpha=0.6, linewidths=0)
     else:
-        _scatter_by_label(axes, points, labels)
-    _dress(axes, names[0], names[1], "where the posterior puts the data")
+        _scatter_by_label(axes, points, labels, legend)
+    dress(axes, names[0], names[1], "where the posterior puts the data")
     axes.set_aspect("equal", adjustable="datalim")
     return figure
 
@@ -69,9 +61,9 @@ def bounds(
     first: str = "ELBO",
 ) -> "Figure":
     """The bound per datum against K, with a standard error over the data on either side."""
-    figure, axes = _figure(6.4, 4.2)
+    figure, axes = blank(6.4, 4.2)
     axes.errorbar(
-        ks, means, yerr=standard_errors, color=_BLUE, marker="o", markersize=5, capsize=4, linewidth=1.4
+        ks, means, yerr=standard_errors, color=BLUE, marker="o", markersize=5, capsize=4, linewidth=1.4
     )
     for k, mean in zip(ks, means, strict=True):
         axes.annotate(
@@ -80,13 +72,13 @@ def bounds(
             xytext=(7, -13),
             textcoords="offset points",
             fontsize=8.5,
-            color=_INK,
+            color=INK,
         )
     axes.set_xscale("log")
     axes.set_xticks(list(ks), [str(k) for k in ks])
     axes.minorticks_off()
     axes.set_xlim(min(ks) / 1.5, max(ks) * 2.2)
-    _dress(
+    dress(
         axes,
         f"K, {counts} (1 is the {first})",
         "nats per datum",
@@ -97,12 +89,11 @@ def bounds(
 
 def history(history: Mapping[str, Any]) -> "Figure":
     """The bounds of each epoch."""
-    figure, axes = _figure(6.4, 4.2)
+    figure, axes = blank(6.4, 4.2)
     from matplotlib.ticker import MaxNLocator
 
-    colours = [_BLUE, _ORANGE, "#3a8a4d", "#8a5aa8"]
     named = [(name, values) for name, values in history.items() if name != "seconds"]
-    for (name, values), colour in zip(named, colours, strict=False):
+    for (name, values), colour in zip(named, COLOURS, strict=False):
         epochs = np.arange(1, len(values) + 1)
         axes.plot(epochs, values, color=colour, linewidth=1.2, label=name, marker="o" * (len(values) == 1))
     low, high = _without_the_start([values for _, values in named])
@@ -110,42 +101,20 @@ def history(history: Mapping[str, Any]) -> "Figure":
     axes.ticklabel_format(useOffset=False)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axes.legend(frameon=False, fontsize=9, loc="lower right")
-    _dress(axes, "epoch", "nats per datum", "the bound while training")
+    dress(axes, "epoch", "nats per datum", "the bound while training")
     return figure
 
 
 def shares(named: Mapping[str, NDArray[Any]]) -> "Figure":
     """The mean share of each piece of a stick, or of each cluster, a row of bars a name."""
-    figure, axes = _figure(6.4, 4.2)
+    figure, axes = blank(6.4, 4.2)
     width = 0.8 / len(named)
-    for i, ((name, values), colour) in enumerate(zip(named.items(), (_BLUE, _ORANGE), strict=False)):
+    for i, ((name, values), colour) in enumerate(zip(named.items(), (BLUE, ORANGE), strict=False)):
         places = np.arange(1, len(values) + 1) + (i - (len(named) - 1) / 2) * width
         axes.bar(places, values, width, color=colour, label=name)
     axes.legend(frameon=False, fontsize=9)
-    _dress(axes, "which", "mean share", "how the whole is shared")
+    dress(axes, "which", "mean share", "how the whole is shared")
     return figure
-
-
-def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError("pictures need matplotlib: pip install 'vbref[app]'") from None
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def _dress(axes: "Axes", x: str, y: str, title: str) -> None:
-    axes.set_title(title, fontsize=11, color=_INK)
-    axes.set_xlabel(x, color=_INK)
-    axes.set_ylabel(y, color=_INK)
-    axes.grid(color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_MUTED, labelsize=9)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color("#bbbbbb")
 
 
 def _images(rows: NDArray[Any]) -> NDArray[Any]:
@@ -195,14 +164,15 @@ def _plane(codes: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, str]]:
         return np.column_stack([codes[:, 0], np.zeros(len(codes))]), ("z₁", "")
     if codes.shape[1] == 2:
         return codes, ("z₁", "z₂")
-    centred = codes - codes.mean(axis=0)
-    _, s, axes = np.linalg.svd(centred, full_matrices=False)
-    share = 100 * s**2 / (s**2).sum()
-    first, second = (f"principal axis {i + 1} of E[z | x] ({share[i]:.0f} % of its variance)" for i in (0, 1))
-    return centred @ axes[:2].T, (first, second)
+    center, plane, shares = principal_plane(codes)
+    first, second = (
+        f"principal axis {i} of E[z | x] ({100 * share:.0f} % of its variance)"
+        for i, share in enumerate(shares, 1)
+    )
+    return (codes - center) @ plane, (first, second)
 
 
-def _scatter_by_label(axes: "Axes", points: NDArray[Any], labels: NDArray[Any]) -> None:
+def _scatter_by_label(axes: "Axes", points: NDArray[Any], labels: NDArray[Any], legend: str) -> None:
     names, which = np.unique(labels, return_inverse=True)
     few = len(names) <= 10
     cmap = "tab10" if few else "viridis"
@@ -215,7 +185,7 @@ def _scatter_by_label(axes: "Axes", points: NDArray[Any], labels: NDArray[Any]) 
         axes.legend(
             keys,
             words,
-            title="label",
+            title=legend,
             frameon=False,
             fontsize=9,
             loc="center left",
@@ -226,5 +196,4 @@ def _scatter_by_label(axes: "Axes", points: NDArray[Any], labels: NDArray[Any]) 
 def _without_the_start(series: Sequence[Any]) -> tuple[float, float]:
     """Limits that show the later nine tenths: the first steps are far below the part that matters."""
     later = np.concatenate([np.asarray(values)[len(values) // 10 :] for values in series])
-    margin = max(0.06 * float(np.ptp(later)), 0.1)
-    return float(later.min()) - margin, float(later.max()) + margin
+    return limits(later, 0.1)
