@@ -185,6 +185,8 @@ def _train(args: argparse.Namespace) -> int:
     found = runs.bounds(task, params)
     runs.write_json(folder / "bounds.json", found)
     _print_bounds(task, found)
+    for note in runs.notes(task, params):
+        print(note)
     for warning in runs.warnings(task, params):
         print(f"warning: {warning}")
     return _finish(task, params, history, found, folder)
@@ -303,6 +305,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     task, params = runs.load(args.folder)
     found = runs.bounds(task, params)
     _print_bounds(task, found)
+    for note in runs.notes(task, params):
+        print(note)
     saved = args.folder / "bounds.json"
     before = runs.read_bounds(saved) if saved.exists() else found
     drift = max(abs(now["mean"] - then["mean"]) for now, then in zip(found, before, strict=True))

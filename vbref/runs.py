@@ -9,7 +9,6 @@ bounds.json     held-out IWAE-K with standard errors
 """
 
 import dataclasses
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -118,7 +117,12 @@ def _complete(config: Config, x: NDArray[Any]) -> None:
         "epochs": max(1, -(-_STEPS * config["batch_size"] // n)),
     }
     config |= {name: value for name, value in data_says.items() if config[name] is None}
-    config |= {"maximum": _maximum(config["data"], x), "fingerprint": _fingerprint(x)}
+    config |= {"maximum": _maximum(config["data"], x), "fingerprint": checkpoint.fingerprint(x)}
+    if not 0 < config["test_size"] < n:
+        raise ValueError(
+            f"--test-size must be between 1 and {n - 1} for the {n} rows of {config['data']}, "
+            f"was {config['test_size']}"
+        )
     if bernoulli and (x.min() < 0 or x.max() > config["maximum"]):
         raise ValueError(
             f"{config['data']}: a Bernoulli likelihood needs whole numbers >= 0 or values in [0, 1], "
@@ -133,10 +137,6 @@ def _maximum(source: str, x: NDArray[Any]) -> float:
     return max(1.0, float(x.max())) if x.dtype.kind in "bui" else 1.0
 
 
-def _fingerprint(x: NDArray[Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(x).data).hexdigest()[:16]
-
-
 def _rng(seed: int, stream: int) -> np.random.Generator:
     return np.random.default_rng([seed, stream])
 
@@ -146,6 +146,8 @@ def train(
 ) -> tuple[Params, History]:
     """Train into `folder`, leaving configuration, checkpoint, parameters and history there."""
     config = task.config
+    if resume:
+        _check_epochs(folder, config["epochs"])
     write_json(folder / "config.json", config)
     start = None if resume else SYSTEMS[config["system"]].start
     params, history = fit(
@@ -171,6 +173,14 @@ def train(
     return params, history
 
 
+def _check_epochs(folder: Path, epochs: int) -> None:
+    """A configuration must not name fewer epochs than its parameters have seen."""
+    _, record = checkpoint.load(folder / "checkpoint.npz")
+    done = record.get("epoch", 0) if isinstance(record, dict) else 0
+    if epochs < done:
+        raise ValueError(f"--epochs must be at least the {done} that {folder} has had, was {epochs}")
+
+
 def bounds(task: Task, params: Params) -> Bounds:
     """IWAE-K of the held-out rows for each K; the same numbers whenever it is asked."""
     estimate = SYSTEMS[task.config["system"]].estimate
@@ -189,6 +199,11 @@ def bounds(task: Task, params: Params) -> Bounds:
 def warnings(task: Task, params: Params) -> list[str]:
     """What seems to have failed, one line each, with what to try."""
     return SYSTEMS[task.config["system"]].warnings(task, params, _rng(task.config["seed"], _WARNINGS))
+
+
+def notes(task: Task, params: Params) -> list[str]:
+    """What else the system reports of the held-out rows, one line each."""
+    return SYSTEMS[task.config["system"]].notes(task, params, _rng(task.config["seed"], _WARNINGS))
 
 
 def pictures(task: Task, params: Params, history: History, found: Bounds, folder: Path) -> None:

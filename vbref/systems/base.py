@@ -45,7 +45,7 @@ IWAE = Bound("IWAE-K", "samples in the bound", "ELBO")
 AIS = Bound("AIS-K", "annealing steps", "prior")
 
 
-def _no_warnings(task: Any, params: Params, rng: Rng) -> list[str]:
+def _nothing(task: Any, params: Params, rng: Rng) -> list[str]:
     return []
 
 
@@ -56,6 +56,7 @@ class System:
     - `build(config, data_dim)`: the model.
     - `pictures(task, params, rng)`: figures by file name, besides those of bounds and history.
     - `warnings(task, params, rng)`: one line for each failure seen, with what to try.
+    - `notes(task, params, rng)`: lines on what was found, besides the bounds.
     - `start(task, rng)`: parameters to train from, where `model.init` alone will not do.
     - `estimate(model, params, x, rng, ks)`: K → `evaluate.Estimate`, the held-out bounds; `bound`: which.
     - `settings`: options of its own. `defaults`: common options that differ. `ignores`: common options that
@@ -64,7 +65,8 @@ class System:
 
     build: Callable[[Config, int], Any]
     pictures: Callable[[Any, Params, Rng], dict[str, "Figure"]]
-    warnings: Callable[[Any, Params, Rng], list[str]] = _no_warnings
+    warnings: Callable[[Any, Params, Rng], list[str]] = _nothing
+    notes: Callable[[Any, Params, Rng], list[str]] = _nothing
     start: Callable[[Any, Rng], Params] | None = None
     estimate: Callable[..., dict[int, Any]] = evaluate.nested
     bound: Bound = IWAE
