@@ -175,7 +175,7 @@ class _Run:
         own = player.own(grads)
         ascent = {name: np.asarray(grad * grad.dtype.type(factor)) for name, grad in own.items()}
         slots = state.slots[player.name]
-        rate = 1.0 if self.schedule is None else self.schedule(state.epoch)
+        rate = player.rate * (1.0 if self.schedule is None else self.schedule(state.epoch))
         self.optimizer.step(player.own(state.params), ascent, slots, direction="ascend", schedule=rate)
         return value
 

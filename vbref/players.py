@@ -12,13 +12,15 @@ class Player:
     """An objective to be raised and the parameters it owns, all whose names start with one of `owns`.
 
     `objective_and_grad(params, x, noise)` is as a model's own. Each minibatch gives every player, in
-    order, `steps` steps on its own parameters. A model with one objective is a game for one.
+    order, `steps` steps on its own parameters, `rate` times as long as the learning rate says. A model with
+    one objective is a game for one.
     """
 
     name: str
     objective_and_grad: Callable[..., tuple[float, Mapping[str, NDArray[Any]]]]
     owns: tuple[str, ...] = ("",)
     steps: int = 1
+    rate: float = 1.0
 
     def own(self, params: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The player's part of a dict of parameters or of gradients."""
