@@ -247,3 +247,9 @@ PARAMS = MODEL.init(np.random.default_rng(0))
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_batch_of_one_row_has_the_elbo_of_that_row():
+    q_mean, q_cov = MODEL.posterior(PARAMS, X)
+    whole = MODEL.elbo(PARAMS, X, q_mean, q_cov)
+    np.testing.assert_allclose(MODEL.elbo(PARAMS, X[:1], q_mean[:1], q_cov), whole[:1], rtol=1e-13)
