@@ -249,6 +249,7 @@ def test_axis_dtype_and_empty_batch(function):
         (np.zeros((0, 3)), 0, "log_w must have at least one sample on axis 0"),
         (np.array(1.0), 0, "axis must be an axis of log_w"),
         (np.zeros(3), 1, "axis must be an axis of log_w"),
+        (np.zeros(3), 0.5, "axis must be an axis of log_w"),
     ],
 )
 def test_bad_log_weights_are_named(function, log_w, axis, message):
@@ -259,6 +260,9 @@ def test_bad_log_weights_are_named(function, log_w, axis, message):
 def test_other_bad_arguments_are_named():
     with pytest.raises(ValueError, match="alpha must be a real number or an infinity, was nan"):
         bounds.renyi(np.zeros(2), math.nan)
+    for alpha in ("a", None, np.zeros(2), True):
+        with pytest.raises(ValueError, match="alpha must be a real number"):
+            bounds.renyi(np.zeros(2), alpha)
     with pytest.raises(ValueError, match="kl must have shape"):
         bounds.elbo_split_one(np.zeros((2, 3)), np.zeros(2))
     with pytest.raises(ValueError, match="one dtype: log_lik is float64, kl is float32"):

@@ -10,6 +10,7 @@ import pytest
 
 import vbref
 from vbref import checkpoint
+from vbref.data import Rows
 from vbref.fit import Player
 from vbref.models import VAE, LinearGaussian
 from vbref.nn.optim import SGD, Adam
@@ -146,6 +147,13 @@ def test_a_broken_checkpoint_is_a_value_error(tmp_path, content):
         train(checkpoint=path, resume=True)
 
 
+def test_a_place_for_no_checkpoint_is_named_as_it_was_given(tmp_path):
+    for path in (tmp_path / "nowhere" / "run.npz", tmp_path):
+        with pytest.raises(OSError) as caught:
+            train(checkpoint=path)
+        assert caught.value.filename == str(path)
+
+
 def test_another_runs_checkpoint_is_refused(tmp_path):
     path = tmp_path / "run.npz"
     train(checkpoint=path)
@@ -153,6 +161,8 @@ def test_another_runs_checkpoint_is_refused(tmp_path):
         train(batch_size=8, checkpoint=path, resume=True)
     with pytest.raises(ValueError, match="schedule = None, this one has"):
         train(schedule=lambda epoch: 0.5, checkpoint=path, resume=True)
+    with pytest.raises(ValueError, match="its run had x = "):
+        train(x=np.where(np.arange(50)[:, None] == 7, 0.5, X), checkpoint=path, resume=True)
     with pytest.raises(ValueError, match="PCG64"):
         train(rng=np.random.Generator(np.random.MT19937(0)), checkpoint=path, resume=True)
     np.savez(path, a=np.arange(3))
@@ -285,6 +295,24 @@ def test_an_objective_that_is_not_finite_stops_the_run():
         train(Falling(), X[:, :1])
 
 
+@pytest.mark.parametrize("rate", [1e30, 1e300])
+@pytest.mark.parametrize("validation", [None, X.astype("f4")])
+def test_parameters_that_run_away_are_named(rate, validation):
+    with pytest.raises(FloatingPointError, match="a smaller learning_rate may help"):
+        train(vae(dtype="float32"), X.astype("f4"), learning_rate=rate, batch_size=50, validation=validation)
+
+
+def test_the_fingerprint_is_of_values_dtype_and_length():
+    x = np.arange(30.0).reshape(10, 3)
+    rows = Rows(np.concatenate([x, x]), np.arange(10))
+    assert checkpoint.fingerprint(rows) == checkpoint.fingerprint(x)
+    others = (x[:-1], x.astype("f4"), x + (x == 29), x.reshape(10, 3, 1))
+    assert checkpoint.fingerprint(x) not in {checkpoint.fingerprint(other) for other in others}
+    many = np.zeros((100_000, 2))
+    assert checkpoint.fingerprint(many) != checkpoint.fingerprint(np.where(many[:, :1] < 1, 1.0, many))
+    assert checkpoint.fingerprint(many) != checkpoint.fingerprint(many[:-1])
+
+
 def test_a_checkpoint_names_functions_as_another_process_would(tmp_path):
     path = tmp_path / "run.npz"
     train(checkpoint=path, prepare=binary, epochs=1)
@@ -321,6 +349,12 @@ def test_a_bar_is_shown_on_a_terminal_only(capsys, monkeypatch):
         ({"patience": 3}, "patience must come with validation"),
         ({"resume": True}, "resume must come with the checkpoint"),
         ({"learning_rate": -1.0}, "learning_rate"),
+        ({"learning_rate": "a"}, "learning_rate must be > 0, was 'a'"),
+        ({"optimizer": Adam}, "optimizer must be an instance, as"),
+        ({"optimizer": "adam"}, "optimizer must be an instance, as"),
+        ({"x": X.tolist()}, "x must give rows by an array of indices as arrays do, was list"),
+        ({"x": {"x": X}}, "x must give rows by an array of indices as arrays do, was dict"),
+        ({"validation": X.tolist()}, "validation must give rows by an array of indices"),
         ({"validation": X[:0]}, "validation must have at least one row"),
         ({"rng": 3}, "rng must be a numpy.random.Generator, was 3"),
         ({"params": {}}, "params must name"),

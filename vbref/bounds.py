@@ -6,6 +6,7 @@ function computes in float64 and returns the dtype it was given.
 """
 
 import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -217,15 +218,16 @@ def _log_mean_exp(gap: FloatArray) -> FloatArray:
 
 
 def _power(alpha: float) -> float:
-    if math.isnan(alpha):
-        raise ValueError("alpha must be a real number or an infinity, was nan")
+    if not isinstance(alpha, Real) or isinstance(alpha, bool) or math.isnan(alpha):
+        raise ValueError(f"alpha must be a real number or an infinity, was {alpha!r}")
     return 1.0 - float(alpha)
 
 
 def _samples_first(log_w: ArrayLike, axis: int, name: str = "log_w") -> FloatArray:
     (w,) = check.below_infinity(**{name: log_w})
-    if not -w.ndim <= axis < w.ndim:
-        raise ValueError(f"axis must be an axis of {name}, which has shape {w.shape}; was {axis}")
+    whole = isinstance(axis, int | np.integer) and not isinstance(axis, bool)
+    if not whole or not -w.ndim <= axis < w.ndim:
+        raise ValueError(f"axis must be an axis of {name}, which has shape {w.shape}; was {axis!r}")
     if w.shape[axis] < 1:
         raise ValueError(f"{name} must have at least one sample on axis {axis}, has shape {w.shape}")
     return np.moveaxis(w, axis, 0).astype(np.float64, copy=False)

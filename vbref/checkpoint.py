@@ -1,5 +1,6 @@
 """Arrays and a JSON record in one .npz, written whole or not at all, read without unpickling anything."""
 
+import hashlib
 import json
 import os
 import zipfile
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
 _RECORD = "record.json"
+_MOST_HASHED = 4096
 
 
 def save(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], record: Any = None) -> None:
@@ -30,12 +32,34 @@ def load(path: str | os.PathLike[str]) -> tuple[Arrays, Any]:
 
     Raises OSError where the file cannot be opened, ValueError, naming it, where it is broken.
     """
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive}
+    with npz(path) as archive:
+        arrays = {name: archive[name] for name in archive}
         return arrays, json.loads(str(arrays.pop(_RECORD, "null")))
+
+
+@contextmanager
+def npz(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """`with npz(path) as archive:` gives the arrays of an .npz by name, read when asked for.
+
+    Raises OSError where the file cannot be opened, ValueError, naming it, where it or its use is broken.
+    """
+    try:
+        with open(path, "rb") as file:
+            if file.read(2) != b"PK":
+                raise ValueError("it does not start with PK, as a zip archive does")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                yield archive
     except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: no readable .npz: {error}") from None
+
+
+def fingerprint(x: Any) -> str:
+    """A hash of the data x: its length, and shape, dtype and bits of thousands of its rows, evenly spread."""
+    rows = x[np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_HASHED)).astype(np.intp))]
+    digest = hashlib.sha256(repr((len(x), rows.shape, str(rows.dtype))).encode())
+    digest.update(np.ascontiguousarray(rows).data)
+    return digest.hexdigest()[:16]
 
 
 def as_json(value: Any) -> Any:
@@ -60,5 +84,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,15 +67,16 @@ def fit(
     player ("train" for a model with one objective), "validation", and "seconds".
 
     Raises ValueError for sizes below 1, no validation rows, unknown words, options that do not go together,
-    and a checkpoint of another run; FloatingPointError where the objective is not finite.
+    and a checkpoint of another run; FloatingPointError where the objective is not finite or overflows.
     """
+    _check_rows(x=x, validation=x if validation is None else validation)
     _check_sizes(epochs=epochs, batch_size=batch_size, k=k, rows=len(x), checkpoint_every=checkpoint_every)
     _check_options(scale, validation, patience, checkpoint, resume)
     if not isinstance(rng, np.random.Generator):
         raise ValueError(f"rng must be a numpy.random.Generator, was {rng!r}")
     if validation is not None and _per_point(model):
         raise ValueError("validation must be None for per-point inference: new rows have no posterior")
-    optimizer = _adam(learning_rate) if optimizer is None else optimizer
+    optimizer = _adam(learning_rate) if optimizer is None else _checked_optimizer(optimizer)
     run = _Run(model, x, validation, rng, batch_size, k, scale, optimizer, schedule, prepare)
     state = run.resumed(checkpoint) if resume and checkpoint is not None else run.started(params)
     with _bar(progress, epochs, state.epoch) as show:
@@ -117,7 +119,7 @@ class _Run:
     schedule: Callable[[int], float] | None
     prepare: Any
 
-    @property
+    @cached_property
     def settings(self) -> dict[str, Any]:
         """What a resumed run must share with the run it resumes, as JSON gives it back."""
         return {
@@ -125,6 +127,7 @@ class _Run:
             "config": getattr(self.model, "config", None),
             "rows": len(self.x),
             "validation": None if self.validation is None else len(self.validation),
+            "x": files.fingerprint(self.x),
             "batch_size": self.batch_size,
             "k": self.k,
             "scale": self.scale,
@@ -170,13 +173,15 @@ class _Run:
         self, state: _State, player: Player, x: NDArray[Any], rows: dict[str, Any], factor: float
     ) -> float:
         noise = self.model.draw_noise(self.rng, len(x), self.k)
-        value, grads = player.objective_and_grad(state.params, x, noise, **rows)
+        with _divergence_named(player.name, state.epoch):
+            value, grads = player.objective_and_grad(state.params, x, noise, **rows)
         _check_finite(player.name, value, state.epoch)
         own = player.own(grads)
         ascent = {name: np.asarray(grad * grad.dtype.type(factor)) for name, grad in own.items()}
         slots = state.slots[player.name]
         rate = player.rate * (1.0 if self.schedule is None else self.schedule(state.epoch))
-        self.optimizer.step(player.own(state.params), ascent, slots, direction="ascend", schedule=rate)
+        with _divergence_named(player.name, state.epoch), np.errstate(over="raise", invalid="raise"):
+            self.optimizer.step(player.own(state.params), ascent, slots, direction="ascend", schedule=rate)
         return value
 
     def _validated(self, state: _State) -> float:
@@ -185,7 +190,9 @@ class _Run:
         for first in range(0, len(self.validation), self.batch_size):
             index = np.arange(first, min(first + self.batch_size, len(self.validation)))
             x = self._prepared(self.validation[index], rng)
-            total += self.model.objective(state.params, x, self.model.draw_noise(rng, len(x), self.k))
+            noise = self.model.draw_noise(rng, len(x), self.k)
+            with _divergence_named("validation", state.epoch):
+                total += self.model.objective(state.params, x, noise)
         _check_finite("validation", total, state.epoch)
         return total / len(self.validation)
 
@@ -237,6 +244,12 @@ def _adam(learning_rate: float) -> Any:
     return Adam(learning_rate)
 
 
+def _checked_optimizer(optimizer: Any) -> Any:
+    if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
+        raise ValueError(f"optimizer must be an instance, as Adam(learning_rate) is; was {optimizer!r}")
+    return optimizer
+
+
 def _per_point(model: Any) -> bool:
     return getattr(model, "config", {}).get("inference") == "per-point"
 
@@ -244,6 +257,18 @@ def _per_point(model: Any) -> bool:
 def _name(setting: Any) -> str:
     """A function's name or an object's repr: what is the same in the process that resumes."""
     return getattr(setting, "__qualname__", None) or re.sub(r" at 0x[0-9a-f]+", "", repr(setting))
+
+
+@contextmanager
+def _divergence_named(name: str, epoch: int) -> Iterator[None]:
+    """Name what overflowed: parameters that ran away, most often."""
+    try:
+        yield
+    except ArithmeticError as error:
+        raise FloatingPointError(
+            f"the objective of {name!r} overflowed in epoch {epoch + 1}: a smaller learning_rate may help "
+            f"({error})"
+        ) from None
 
 
 def _check_finite(name: str, value: float, epoch: int) -> None:
@@ -269,6 +294,17 @@ def _bar(progress: bool, total: int, done: int) -> Iterator[Report | None]:
             bar.update()
 
         yield show
+
+
+def _check_rows(**data: Any) -> None:
+    for name, rows in data.items():
+        try:
+            len(rows), rows[np.zeros(0, np.intp)]
+        except (TypeError, KeyError, IndexError):
+            found = type(rows).__name__
+            raise ValueError(
+                f"{name} must give rows by an array of indices as arrays do, was {found}"
+            ) from None
 
 
 def _check_sizes(**sizes: int) -> None:

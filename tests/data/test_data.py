@@ -129,6 +129,13 @@ def test_broken_archives_are_value_errors(tmp_path, name, content):
         load(tmp_path / name)
 
 
+def test_text_named_npz_is_called_no_archive(tmp_path):
+    (tmp_path / "x.npz").write_text("1, 2, 3")
+    with pytest.raises(ValueError, match=r"x\.npz: no readable \.npz: it does not start with PK") as caught:
+        load(tmp_path / "x.npz")
+    assert "pickle" not in str(caught.value)
+
+
 def test_damaged_npz_member_is_a_value_error(tmp_path):
     with zipfile.ZipFile(tmp_path / "bad.npz", "w") as archive:
         archive.writestr("x.npy", b"\x93NUMPY\x01\x00")

@@ -138,7 +138,7 @@ def test_divergence_is_refused_not_nan():
 def test_bad_sizes(bad):
     world = PPCA()
     given = {"x": world.x, "ks": (3,), "rng": np.random.default_rng(0)} | bad
-    with pytest.raises(ValueError, match="must be >= 1"):
+    with pytest.raises(ValueError, match="must be an integer >= 1"):
         annealed(world, world.params, **given)
 
 
@@ -147,5 +147,5 @@ def test_schedule():
     assert (betas[0], betas[-1]) == (0, 1)
     assert (np.diff(betas) > 0).all()
     assert ais.schedule(1).tolist() == [0, 1]
-    with pytest.raises(ValueError, match="k must be >= 1"):
+    with pytest.raises(ValueError, match="k must be an integer >= 1"):
         ais.schedule(0)

@@ -107,11 +107,24 @@ def test_table_refuses_integers_and_other_axes():
         exact.table([0, 1])
     with pytest.raises(ValueError, match="axis must be an axis of log_joint"):
         exact.table([0.0, 1.0], axis=1)
+    with pytest.raises(ValueError, match="axis must be an axis of log_joint"):
+        exact.table([0.0, 1.0], axis=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("mean", 1.0), ("weight", np.ones((1, 2))), ("noise_cov", np.eye(2))]
+)
+def test_linear_gaussian_names_what_does_not_fit(name, value):
+    good = {"x": np.zeros((4, 3)), "weight": np.ones((1, 3)), "mean": np.zeros(3), "noise_cov": np.eye(3)}
+    with pytest.raises(ValueError, match=f"{name} must have shape"):
+        exact.linear_gaussian(**good | {name: value})
 
 
 def test_quadrature_refuses_rules_that_numpy_cannot_make_and_no_rows():
-    with pytest.raises(ValueError, match=r"nodes must be in \[1, 300\], was 301"):
+    with pytest.raises(ValueError, match="nodes must be at most 300, was 301"):
         exact.quadrature(LinearGaussian(3, 1), {}, X, nodes=301)
+    with pytest.raises(ValueError, match="nodes must be an integer"):
+        exact.quadrature(LinearGaussian(3, 1), {}, X, nodes=2.5)
     with pytest.raises(ValueError, match="x must have at least one row"):
         exact.quadrature(LinearGaussian(3, 1), {}, X[:0])
 

@@ -142,10 +142,10 @@ def test_extreme_weights():
         iwae(Given([[np.nan, 0.0]]), {}, x, rng(), 1)
 
 
-@pytest.mark.parametrize("bad", [{"k": 0}, {"repeats": 0}, {"batch_size": 0}, {"tile": 0}])
+@pytest.mark.parametrize("bad", [{"k": 0}, {"repeats": 0}, {"batch_size": 0}, {"tile": 0}, {"k": 2.5}])
 def test_refuses_sizes_below_one(bad):
     off = Off()
-    with pytest.raises(ValueError, match=f"{next(iter(bad))} must be >= 1, was 0"):
+    with pytest.raises(ValueError, match=f"{next(iter(bad))} must be an integer >= 1, was"):
         iwae(off, off.params, off.x, rng(), **{"k": 2} | bad)
     with pytest.raises(ValueError, match="rows must"):
         iwae(off, off.params, off.x[:0], rng(), 2)

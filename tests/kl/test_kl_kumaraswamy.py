@@ -174,8 +174,9 @@ def test_bad_input(name):
             function(**{**good, name: 0.0})
         with pytest.raises(ValueError, match=f"{name} must be finite"):
             function(**{**good, name: np.nan})
-    with pytest.raises(ValueError, match="terms must be >= 1"):
-        kl.kumaraswamy_beta_series(**good, terms=0)
+    for terms in (0, 2.5, True):
+        with pytest.raises(ValueError, match=f"terms must be an integer >= 1, was {terms}"):
+            kl.kumaraswamy_beta_series(**good, terms=terms)
 
 
 @pytest.mark.parametrize("terms", [1, 3, 25])

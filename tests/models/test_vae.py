@@ -216,6 +216,7 @@ TABLES = POINTS.init(np.random.default_rng(0))
         (lambda: MODEL.objective(PARAMS, X, EPS[0]), "noise must have shape"),
         (lambda: MODEL.objective(PARAMS | {"mean": X}, X, EPS), r"unknown \['mean'\]"),
         (lambda: MODEL.objective({}, X, EPS), "missing"),
+        (lambda: MODEL.objective(None, X, EPS), "params must be a dict of arrays, was NoneType"),
         (lambda: MODEL.objective(PARAMS | {"decoder.0.bias": X}, X, EPS), "decoder.0.bias must have shape"),
         (
             lambda: MODEL.objective(PARAMS | {"encoder.1.bias": np.full(4, 1500.0)}, X, EPS),

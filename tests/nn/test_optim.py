@@ -228,6 +228,8 @@ def test_a_foreign_state_is_refused():
     [
         (lambda: SGD(0.0), "learning_rate must be > 0"),
         (lambda: SGD(np.nan), "learning_rate must be > 0"),
+        (lambda: SGD("a"), "learning_rate must be > 0, was 'a'"),
+        (lambda: Adam(True), "learning_rate must be > 0, was True"),
         (lambda: SGD(0.1, 1.0), r"momentum must be in \[0, 1\), was 1.0"),
         (lambda: Adam(beta1=1.0), "beta1"),
         (lambda: Adam(beta2=-0.1), "beta2"),

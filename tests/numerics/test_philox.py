@@ -89,5 +89,8 @@ def test_refused():
         numerics.normals(-1, 0, 3)
     with pytest.raises(ValueError, match="index_start must be an integer"):
         numerics.uniforms(0, 0.5, 3)
+    for shape in (2.5, (2, -1), "a"):
+        with pytest.raises(ValueError, match="shape must be an integer or a tuple of integers"):
+            numerics.uniforms(0, 0, shape)
     with pytest.raises(ValueError, match="dtype must be float32 or float64"):
         numerics.normals(0, 0, 3, np.int64)

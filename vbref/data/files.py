@@ -1,7 +1,6 @@
 """Data sets by name and from .npz, .npy and idx(.gz) files; nothing is ever unpickled."""
 
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vbref.checkpoint import npz
 from vbref.data import idx
 
 _HERE = Path(__file__).parent
@@ -49,11 +49,8 @@ def load(source: str | os.PathLike[str]) -> Dataset:
 
 
 def _load_npz(path: Path) -> Dataset:
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            return Dataset(*_x_and_y(path, archive))
-    except (zipfile.BadZipFile, ValueError, EOFError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path}: no readable .npz: {error}") from None
+    with npz(path) as archive:
+        return Dataset(*_x_and_y(path, archive))
 
 
 def _x_and_y(path: Path, archive: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:

@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vbref.numerics import check
+
 Array = NDArray[Any]
 # z (…, D) to log f (…,) in nats, and its gradient by z (…, D). Rows of data belong to the axis before D.
 LogDensity = Callable[[Array], tuple[Array, Array]]
@@ -116,8 +118,7 @@ def schedule(k: int, sharpness: float = 4.0) -> Array:
 
     Raises ValueError for k < 1.
     """
-    if k < 1:
-        raise ValueError(f"k must be >= 1, was {k}")
+    check.size(k=k)
     s = np.tanh(np.linspace(-sharpness, sharpness, k + 1) / 2)
     betas = (s - s[0]) / (s[-1] - s[0])
     betas[[0, -1]] = 0, 1

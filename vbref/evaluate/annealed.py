@@ -11,6 +11,7 @@ from vbref.evaluate import ais
 from vbref.evaluate.ais import Array, Path
 from vbref.evaluate.importance import Estimate
 from vbref.models.likelihood import Bernoulli
+from vbref.numerics import check
 
 Params = Mapping[str, Array]
 
@@ -50,9 +51,7 @@ def annealed(
     used. Raises ValueError for no rows, no `ks`, and sizes below 1.
     """
     sizes = {"rows": len(x), "ks": min(ks, default=0), "chains": chains, "batch_size": batch_size}
-    for name, size in (sizes | {"leapfrog": leapfrog}).items():
-        if size < 1:
-            raise ValueError(f"{name} must be >= 1, was {size}")
+    check.size(**sizes, leapfrog=leapfrog)
     starts = range(0, len(x), batch_size)
     parts = [_batch(model, params, x[i : i + batch_size], rng, ks, (chains, leapfrog)) for i in starts]
     return {

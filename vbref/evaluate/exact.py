@@ -25,8 +25,8 @@ def table(log_joint: ArrayLike, axis: int | tuple[int, ...] = -1) -> Any:
     """
     (log_joint,) = check.below_infinity(log_joint=log_joint)
     axes = np.atleast_1d(axis)
-    if not all(-log_joint.ndim <= a < log_joint.ndim for a in axes):
-        raise ValueError(f"axis must be an axis of log_joint, of shape {log_joint.shape}; was {axis}")
+    if axes.dtype.kind != "i" or not all(-log_joint.ndim <= a < log_joint.ndim for a in axes):
+        raise ValueError(f"axis must be an axis of log_joint, of shape {log_joint.shape}; was {axis!r}")
     if math.prod(log_joint.shape[a] for a in axes) == 0:
         raise ValueError(f"log_joint must have at least one state, has shape {log_joint.shape}")
     last = np.moveaxis(log_joint, axes, range(-len(axes), 0))
@@ -44,8 +44,9 @@ def quadrature(model: Any, params: Mapping[str, Any], x: NDArray[Any], *, nodes:
     million.
     """
     dims = model.draw_noise(np.random.default_rng(0), 1).shape[-1]
-    if not 1 <= nodes <= _MOST_EACH:
-        raise ValueError(f"nodes must be in [1, {_MOST_EACH}], was {nodes}")
+    check.size(nodes=nodes)
+    if nodes > _MOST_EACH:
+        raise ValueError(f"nodes must be at most {_MOST_EACH}, was {nodes}")
     if nodes**dims > _MOST_NODES:
         raise ValueError(f"nodes ** latent dimensions must be <= {_MOST_NODES}, was {nodes} ** {dims}")
     if len(x) == 0:
@@ -80,7 +81,10 @@ def linear_gaussian(x: ArrayLike, weight: ArrayLike, mean: ArrayLike, noise_cov:
     not positive definite.
     """
     x, weight, mean, noise_cov = check.floats(x=x, weight=weight, mean=mean, noise_cov=noise_cov)
+    check.shape("mean", mean, (None,))
     check.shape("x", x, (None, len(mean)))
+    check.shape("weight", weight, (None, len(mean)))
+    check.shape("noise_cov", noise_cov, (len(mean), len(mean)))
     try:
         factor = np.linalg.cholesky(weight.T @ weight + noise_cov)
     except np.linalg.LinAlgError:

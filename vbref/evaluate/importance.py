@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vbref.numerics import check
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -54,7 +56,7 @@ def iwae(
 
     Raises ValueError for k, repeats, batch_size or tile below 1, for no rows, and where a log-weight is NaN.
     """
-    _check_sizes(k=k, repeats=repeats, batch_size=batch_size, tile=tile, rows=len(x))
+    check.size(k=k, repeats=repeats, batch_size=batch_size, tile=tile, rows=len(x))
     batches = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
     parts = [_repeated(model, params, batch, rng, k, repeats, tile) for batch in batches]
     return Estimate(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -77,7 +79,7 @@ def nested(
     datum the estimates never fall from one K to the next, as the bounds themselves do not. Arguments,
     errors and exceptions are those of `iwae`.
     """
-    _check_sizes(**{f"ks[{i}]": k for i, k in enumerate(ks)}, batch_size=batch_size, tile=tile, rows=len(x))
+    check.size(**{f"ks[{i}]": k for i, k in enumerate(ks)}, batch_size=batch_size, tile=tile, rows=len(x))
     if len(ks) == 0 or any(larger % k or larger == k for k, larger in itertools.pairwise(ks)):
         raise ValueError(f"each of ks must divide the next and be less, was {list(ks)}")
     parts: dict[int, list[Any]] = {k: [] for k in ks}
@@ -87,12 +89,6 @@ def nested(
         for k in ks:
             parts[k].append(_grouped(log_w, k))
     return {k: Estimate(*map(np.concatenate, zip(*parts[k], strict=True))) for k in ks}
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"{name} must be >= 1, was {value}")
 
 
 def _grouped(log_w: NDArray[np.float64], k: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

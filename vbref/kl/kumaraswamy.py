@@ -231,8 +231,7 @@ def kumaraswamy_beta_series_grad(
 
 
 def _with_terms(loop: Any, terms: int) -> Any:
-    if terms < 1:
-        raise ValueError(f"terms must be >= 1, was {terms}")
+    check.size(terms=terms)
     return lambda a_q, b_q, a_p, b_p, out: loop(a_q, b_q, a_p, b_p, terms, out)
 
 

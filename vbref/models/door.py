@@ -14,12 +14,7 @@ Array = NDArray[Any]
 Params = dict[str, Array]
 Shapes = dict[str, tuple[int, ...]]
 
-
-def size(**named: Any) -> None:
-    """Raise ValueError unless every argument is an integer of at least 1."""
-    for name, value in named.items():
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} must be an integer >= 1, was {value!r}")
+size = check.size
 
 
 def choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
@@ -52,6 +47,8 @@ def together(params: Mapping[str, Array], shapes: Shapes, **arrays: Array) -> tu
 
 
 def _same_names(params: Mapping[str, Array], shapes: Shapes) -> None:
+    if not isinstance(params, Mapping):
+        raise ValueError(f"params must be a dict of arrays, was {type(params).__name__}")
     missing, extra = shapes.keys() - params.keys(), params.keys() - shapes.keys()
     if missing or extra:
         raise ValueError(
@@ -97,11 +94,15 @@ def sampling(
     return checked, noise, rest[0]
 
 
+class Overflow(ValueError, ArithmeticError):
+    """Parameters at which the dtype overflows: to a caller a bad argument, to a training loop divergence."""
+
+
 def total(rows: Array) -> float:
     """Sum over the batch, accumulated in float64; ValueError where that is not finite."""
     value = float(rows.sum(dtype=np.float64))
     if not math.isfinite(value):
-        raise ValueError(f"params must give a finite objective, gave {value}")
+        raise Overflow(f"params must give a finite objective, gave {value}")
     return value
 
 
@@ -112,4 +113,4 @@ def overflow_named() -> Iterator[None]:
         with np.errstate(over="raise", invalid="raise", divide="raise"):
             yield
     except FloatingPointError as error:
-        raise ValueError(f"params must stay within what their dtype can hold: {error}") from None
+        raise Overflow(f"params must stay within what their dtype can hold: {error}") from None

@@ -7,6 +7,7 @@ of `params` and `state` in place. Nothing else is remembered: a run that restore
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,8 +37,9 @@ class _Optimizer:
     def __post_init__(self) -> None:
         for name in (each.name for each in fields(self)):
             allowed, holds = _ALLOWED[name]
-            if not holds(getattr(self, name)):
-                raise ValueError(f"{name} must be {allowed}, was {getattr(self, name)}")
+            value = getattr(self, name)
+            if not isinstance(value, Real) or isinstance(value, bool) or not holds(value):
+                raise ValueError(f"{name} must be {allowed}, was {value!r}")
 
     def init(self, params: Params) -> State:
         """Return the state before the first step: step 0, all moments 0."""

@@ -107,6 +107,13 @@ def broadcast(**named: FloatArray) -> tuple[int, ...]:
         raise ValueError(f"shapes do not broadcast: {shapes}") from None
 
 
+def size(**named: Any) -> None:
+    """Raise ValueError unless every argument is an integer of at least 1."""
+    for name, value in named.items():
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name} must be an integer >= 1, was {value!r}")
+
+
 def shape(name: str, array: FloatArray, expected: Sequence[int | None]) -> None:
     """Raise ValueError unless `array` has the expected shape; None stands for any length."""
     fits = array.ndim == len(expected) and all(

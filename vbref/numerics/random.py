@@ -153,7 +153,10 @@ def _filled(
         raise ValueError(f"dtype must be float32 or float64, was {np.dtype(dtype)}")
     _whole("seed", seed, 64)
     _whole("index_start", index_start, 62)
-    out = np.empty(shape, dtype)
+    try:
+        out = np.empty(shape, dtype)
+    except (TypeError, ValueError):
+        raise ValueError(f"shape must be an integer or a tuple of integers >= 0, was {shape!r}") from None
     loop = loop_32 if out.dtype == np.float32 else loop_64
     loop(np.uint64(seed), np.int64(index_start), out.reshape(-1))
     return out
