@@ -59,6 +59,8 @@ def run_audit(args: argparse.Namespace) -> int:
         return power.run_power(args)
     try:
         write = _writer(args.report)
+        if args.json and args.json != _STDOUT:
+            args.json.touch()  # an exception at once where it could not be written
         found = _audited(args.ids)
         page = write(found)
         said = _as_json(found).rstrip() if args.json == _STDOUT else summary(found, colour=has_colour())
