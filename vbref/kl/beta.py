@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from vbref.kl.gamma import representable, scaled_mean_kl
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
+from vbref.numerics.device import on
 from vbref.numerics.differences import (
     curvature_difference_times,
     digamma_second_difference,
@@ -199,7 +200,7 @@ def _dirichlet_grad_loop(q, p, out_q, out_p):
         dirichlet_kl_grad(q[i], p[i], out_q[i], out_p[i])
 
 
-def beta(a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike) -> Any:
+def beta(a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike, *, device: str = "cpu") -> Any:
     """KL(Beta(a_q, b_q) ‖ Beta(a_p, b_p)) of each element, in nats.
 
     log B(a_p, b_p) − log B(a_q, b_q) + (a_q − a_p) ψ(a_q) + (b_q − b_p) ψ(b_q) + (a_p − a_q + b_p − b_q)
@@ -208,18 +209,25 @@ def beta(a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike) -> Any:
     All arguments > 0, and broadcast; returns their common shape. Raises ValueError for anything else, and
     where parts of the value overflow (shapes of 1e±308).
     """
-    (value,) = representable((elementwise(_beta_loop, **_positive(a_q=a_q, b_q=b_q, a_p=a_p, b_p=b_p)),))
+    run = on(device, _beta_loop, beta_kl)
+    (value,) = representable((elementwise(run, **_positive(a_q=a_q, b_q=b_q, a_p=a_p, b_p=b_p)),))
     return value
 
 
-def beta_grad(a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike) -> tuple[Any, ...]:
+def beta_grad(
+    a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike, *, device: str = "cpu"
+) -> tuple[Any, ...]:
     """Derivatives of `beta` by its four arguments, each in the common shape.
 
     With d = p − q and s = a + b: by a_q, d_s ψ′(s_q) − d_a ψ′(a_q); by a_p, ψ(a_p) − ψ(a_q) − (ψ(s_p) −
     ψ(s_q)); by b_q and b_p the same with b for a. Relative accuracy is 1e-12 but beside a derivative's zeros
     (large shapes in the same proportion, a_p/a_q = b_p/b_q), where rounding p − q alone costs more.
     """
-    return representable(elementwise_grad(_beta_grad_loop, **_positive(a_q=a_q, b_q=b_q, a_p=a_p, b_p=b_p)))
+    return representable(
+        elementwise_grad(
+            on(device, _beta_grad_loop, beta_kl_grad), **_positive(a_q=a_q, b_q=b_q, a_p=a_p, b_p=b_p)
+        )
+    )
 
 
 def dirichlet(concentration_q: ArrayLike, concentration_p: ArrayLike) -> Any:

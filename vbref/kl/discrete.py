@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
+from vbref.numerics.device import on
 from vbref.numerics.elementwise import elementwise, elementwise_grad
 from vbref.numerics.jit import loop, scalar
 from vbref.numerics.special import log1p_deficit
@@ -94,7 +95,7 @@ def _term_grad_loop(probs_q, probs_p, out):
         out[1, i] = type(q)(1) if q == 0 else (p - q) / p
 
 
-def bernoulli(probs_q: ArrayLike, probs_p: ArrayLike) -> Any:
+def bernoulli(probs_q: ArrayLike, probs_p: ArrayLike, *, device: str = "cpu") -> Any:
     """KL(Bernoulli(probs_q) ‖ Bernoulli(probs_p)) of each element, in nats.
 
     q log(q/p) + (1 − q) log((1 − q)/(1 − p)) with 0 log 0 = 0: +inf where p excludes what q
@@ -103,17 +104,19 @@ def bernoulli(probs_q: ArrayLike, probs_p: ArrayLike) -> Any:
     probs in [0, 1], which broadcast. Raises ValueError outside [0, 1], for NaN, mixed dtypes, shapes that
     clash.
     """
-    return elementwise(_bernoulli_loop, **_unit_interval(probs_q, probs_p))
+    return elementwise(on(device, _bernoulli_loop, bernoulli_kl), **_unit_interval(probs_q, probs_p))
 
 
-def bernoulli_grad(probs_q: ArrayLike, probs_p: ArrayLike) -> tuple[Any, ...]:
+def bernoulli_grad(probs_q: ArrayLike, probs_p: ArrayLike, *, device: str = "cpu") -> tuple[Any, ...]:
     """Derivatives of `bernoulli` by probs_q, probs_p: (logit q − logit p, (p − q)/(p(1 − p))).
 
     At 0 and 1 they are one-sided, from inside, and infinite where the value leaves its finite range: the
     first is ∓inf at q = 0, 1 and 0 < p < 1, and ±inf at p = 0, 1; the second is 1/(1 − p) at q = 0 and −1/p
     at q = 1.
     """
-    return elementwise_grad(_bernoulli_grad_loop, **_unit_interval(probs_q, probs_p))
+    return elementwise_grad(
+        on(device, _bernoulli_grad_loop, bernoulli_kl_grad), **_unit_interval(probs_q, probs_p)
+    )
 
 
 def categorical(probs_q: ArrayLike, probs_p: ArrayLike) -> Any:

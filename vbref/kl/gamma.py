@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
+from vbref.numerics.device import on
 from vbref.numerics.elementwise import elementwise, elementwise_grad
 from vbref.numerics.jit import loop, scalar
 from vbref.numerics.special import (
@@ -78,7 +79,12 @@ def _gamma_grad_loop(a_q, b_q, a_p, b_p, out):
 
 
 def gamma(
-    concentration_q: ArrayLike, rate_q: ArrayLike, concentration_p: ArrayLike, rate_p: ArrayLike
+    concentration_q: ArrayLike,
+    rate_q: ArrayLike,
+    concentration_p: ArrayLike,
+    rate_p: ArrayLike,
+    *,
+    device: str = "cpu",
 ) -> Any:
     """KL(Gamma(concentration_q, rate_q) ‖ Gamma(concentration_p, rate_p)) of each element, in nats.
 
@@ -88,11 +94,18 @@ def gamma(
 
     All arguments > 0, and broadcast; returns their common shape. Raises ValueError for anything else.
     """
-    return elementwise(_gamma_loop, **_checked(concentration_q, rate_q, concentration_p, rate_p))
+    return elementwise(
+        on(device, _gamma_loop, gamma_kl), **_checked(concentration_q, rate_q, concentration_p, rate_p)
+    )
 
 
 def gamma_grad(
-    concentration_q: ArrayLike, rate_q: ArrayLike, concentration_p: ArrayLike, rate_p: ArrayLike
+    concentration_q: ArrayLike,
+    rate_q: ArrayLike,
+    concentration_p: ArrayLike,
+    rate_p: ArrayLike,
+    *,
+    device: str = "cpu",
 ) -> tuple[Any, ...]:
     """Derivatives of `gamma` by its four arguments, each in the common shape.
 
@@ -100,7 +113,7 @@ def gamma_grad(
     a_p/b_p).
     """
     arrays = _checked(concentration_q, rate_q, concentration_p, rate_p)
-    return representable(elementwise_grad(_gamma_grad_loop, **arrays))
+    return representable(elementwise_grad(on(device, _gamma_grad_loop, gamma_kl_grad), **arrays))
 
 
 def representable(grads: tuple[Any, ...]) -> tuple[Any, ...]:

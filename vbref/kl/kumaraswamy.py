@@ -33,6 +33,7 @@ from vbref.dist.kumaraswamy import harmonic
 from vbref.kl.gamma import representable
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
+from vbref.numerics.device import on
 from vbref.numerics.elementwise import elementwise, elementwise_grad
 from vbref.numerics.jit import loop, scalar
 from vbref.numerics.special import digamma, log_beta, trigamma
@@ -185,7 +186,9 @@ def _series_grad_loop(a_q, b_q, a_p, b_p, terms, out):
         )
 
 
-def kumaraswamy_beta(a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike) -> Any:
+def kumaraswamy_beta(
+    a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike, *, device: str = "cpu"
+) -> Any:
     """KL(Kumaraswamy(a_q, b_q) ‖ Beta(a_p, b_p)) of each element, in nats.
 
     log ab − (b − 1)/b − (1 − α/a)(ψ(b) + 1/b + γ) + log B(α, β) − (β − 1) E log(1 − v), the expectation by a
@@ -196,16 +199,21 @@ def kumaraswamy_beta(a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayL
     positive, NaN, mixed dtypes, shapes that clash, and where terms out of the range of the dtype leave no
     value (shapes of 1e±300).
     """
-    (value,) = representable((elementwise(_kl_loop, **_checked(a_q, b_q, a_p, b_p)),))
+    run = on(device, _kl_loop, kumaraswamy_beta_kl)
+    (value,) = representable((elementwise(run, **_checked(a_q, b_q, a_p, b_p)),))
     return value
 
 
-def kumaraswamy_beta_grad(a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike) -> tuple[Any, ...]:
+def kumaraswamy_beta_grad(
+    a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike, *, device: str = "cpu"
+) -> tuple[Any, ...]:
     """Derivatives of `kumaraswamy_beta` by a_q, b_q, a_p, b_p, each in the broadcast shape.
 
     Raises ValueError as `kumaraswamy_beta` does.
     """
-    return representable(elementwise_grad(_grad_loop, **_checked(a_q, b_q, a_p, b_p)))
+    return representable(
+        elementwise_grad(on(device, _grad_loop, kumaraswamy_beta_kl_grad), **_checked(a_q, b_q, a_p, b_p))
+    )
 
 
 def kumaraswamy_beta_series(

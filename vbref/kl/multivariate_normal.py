@@ -22,6 +22,7 @@ from vbref.dist.multivariate_normal import cholesky
 from vbref.kl.normal import scale_kl
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
+from vbref.numerics.device import choice
 from vbref.numerics.jit import loop
 from vbref.numerics.special import log1p_deficit
 
@@ -152,7 +153,9 @@ def _grad_loop(mean_q, cov_q, tril_q, mean_p, cov_p, tril_p, d_mean_q, d_cov_q, 
         )  # fmt: skip
 
 
-def multivariate_normal(mean_q: ArrayLike, cov_q: ArrayLike, mean_p: ArrayLike, cov_p: ArrayLike) -> Any:
+def multivariate_normal(
+    mean_q: ArrayLike, cov_q: ArrayLike, mean_p: ArrayLike, cov_p: ArrayLike, *, device: str = "cpu"
+) -> Any:
     """KL(N(mean_q, cov_q) ‖ N(mean_p, cov_p)), in nats, batched.
 
     ½[log(|Σ_p|/|Σ_q|) − D + tr(Σ_p⁻¹Σ_q) + (μ_p − μ_q)ᵀΣ_p⁻¹(μ_p − μ_q)] (xu/30).
@@ -166,12 +169,13 @@ def multivariate_normal(mean_q: ArrayLike, cov_q: ArrayLike, mean_p: ArrayLike, 
     """
     lead, arrays = _checked(mean_q, cov_q, mean_p, cov_p)
     out = np.empty(lead, arrays[0].dtype)
-    _kl_loop(*[*arrays, out.reshape(-1)])
+    run = _on_cuda().kl_loop if choice(device) else _kl_loop
+    run(*[*arrays, out.reshape(-1)])
     return out[()]
 
 
 def multivariate_normal_grad(
-    mean_q: ArrayLike, cov_q: ArrayLike, mean_p: ArrayLike, cov_p: ArrayLike
+    mean_q: ArrayLike, cov_q: ArrayLike, mean_p: ArrayLike, cov_p: ArrayLike, *, device: str = "cpu"
 ) -> tuple[Any, ...]:
     """Derivatives of `multivariate_normal` by mean_q, cov_q, mean_p, cov_p, in the broadcast leading shape.
 
@@ -183,8 +187,15 @@ def multivariate_normal_grad(
     tails = ((d,), (d, d), (d,), (d, d))
     grads = [np.empty((*lead, *tail), arrays[0].dtype) for tail in tails]
     flat = [grad.reshape(-1, *tail) for grad, tail in zip(grads, tails, strict=True)]
-    _grad_loop(*[*arrays, *flat])
+    run = _on_cuda().grad_loop if choice(device) else _grad_loop
+    run(*[*arrays, *flat])
     return tuple(grads)
+
+
+def _on_cuda() -> Any:
+    from vbref.cuda import matrices
+
+    return matrices
 
 
 def _checked(

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
+from vbref.numerics.device import on
 from vbref.numerics.elementwise import elementwise, elementwise_grad
 from vbref.numerics.jit import loop, scalar
 from vbref.numerics.special import log1p_deficit
@@ -111,7 +112,9 @@ def _standard_normal_grad_loop(loc, log_var, out):
         out[0, i], out[1, i] = standard_normal_kl_grad(loc[i], log_var[i])
 
 
-def normal(loc_q: ArrayLike, scale_q: ArrayLike, loc_p: ArrayLike, scale_p: ArrayLike) -> Any:
+def normal(
+    loc_q: ArrayLike, scale_q: ArrayLike, loc_p: ArrayLike, scale_p: ArrayLike, *, device: str = "cpu"
+) -> Any:
     """KL(N(loc_q, scale_q²) ‖ N(loc_p, scale_p²)) of each element, in nats.
 
     log(σ_p/σ_q) + (σ_q² + (μ_q − μ_p)²)/2σ_p² − ½ (xu/34, which calls the first p and the second q).
@@ -120,38 +123,44 @@ def normal(loc_q: ArrayLike, scale_q: ArrayLike, loc_p: ArrayLike, scale_p: Arra
     value exceeds the dtype. Raises ValueError for scales that are not positive, NaN, mixed dtypes, shapes
     that clash.
     """
-    return elementwise(_normal_loop, **_checked(loc_q, scale_q, loc_p, scale_p))
+    return elementwise(on(device, _normal_loop, normal_kl), **_checked(loc_q, scale_q, loc_p, scale_p))
 
 
 def normal_grad(
-    loc_q: ArrayLike, scale_q: ArrayLike, loc_p: ArrayLike, scale_p: ArrayLike
+    loc_q: ArrayLike, scale_q: ArrayLike, loc_p: ArrayLike, scale_p: ArrayLike, *, device: str = "cpu"
 ) -> tuple[Any, ...]:
     """Derivatives of `normal` by loc_q, scale_q, loc_p, scale_p, each in the broadcast shape.
 
     (δ/σ_p², σ_q/σ_p² − 1/σ_q, −δ/σ_p², 1/σ_p − (σ_q² + δ²)/σ_p³) with δ = μ_q − μ_p.
     """
-    return elementwise_grad(_normal_grad_loop, **_checked(loc_q, scale_q, loc_p, scale_p))
+    return elementwise_grad(
+        on(device, _normal_grad_loop, normal_kl_grad), **_checked(loc_q, scale_q, loc_p, scale_p)
+    )
 
 
-def diag_normal(loc_q: ArrayLike, scale_q: ArrayLike, loc_p: ArrayLike, scale_p: ArrayLike) -> Any:
+def diag_normal(
+    loc_q: ArrayLike, scale_q: ArrayLike, loc_p: ArrayLike, scale_p: ArrayLike, *, device: str = "cpu"
+) -> Any:
     """KL between normals of independent coordinates, in nats: `normal` summed over the last axis (xu/33).
 
     Arguments (..., D), which broadcast; returns (...). Raises ValueError as `normal` does, and without a last
     axis.
     """
-    return _feature_sum(normal(loc_q, scale_q, loc_p, scale_p), "loc_q, scale_q, loc_p, scale_p")
+    return _feature_sum(
+        normal(loc_q, scale_q, loc_p, scale_p, device=device), "loc_q, scale_q, loc_p, scale_p"
+    )
 
 
 def diag_normal_grad(
-    loc_q: ArrayLike, scale_q: ArrayLike, loc_p: ArrayLike, scale_p: ArrayLike
+    loc_q: ArrayLike, scale_q: ArrayLike, loc_p: ArrayLike, scale_p: ArrayLike, *, device: str = "cpu"
 ) -> tuple[Any, ...]:
     """Derivatives of `diag_normal`, each (..., D): of a sum over coordinates, so those of `normal`."""
-    grads = normal_grad(loc_q, scale_q, loc_p, scale_p)
+    grads = normal_grad(loc_q, scale_q, loc_p, scale_p, device=device)
     _require_features(grads[0], "loc_q, scale_q, loc_p, scale_p")
     return grads
 
 
-def standard_normal(loc: ArrayLike, log_var: ArrayLike) -> Any:
+def standard_normal(loc: ArrayLike, log_var: ArrayLike, *, device: str = "cpu") -> Any:
     """KL(N(loc, diag exp log_var) ‖ N(0, I)), in nats, summed over the last axis: the VAE's term (xu/31).
 
     ½ Σ_d (σ_d² + μ_d² − 1 − log σ_d²). xu/36 prints ½ Σ (½σ² + ½μ² − ½ − log σ²), which is −0.097 at μ = 0,
@@ -161,13 +170,18 @@ def standard_normal(loc: ArrayLike, log_var: ArrayLike) -> Any:
     infinities, mixed dtypes, shapes that clash, and without a last axis.
     """
     mu, ell = check.floats(loc=loc, log_var=log_var)
-    return _feature_sum(elementwise(_standard_normal_loop, loc=mu, log_var=ell), "loc, log_var")
+    return _feature_sum(
+        elementwise(on(device, _standard_normal_loop, standard_normal_kl), loc=mu, log_var=ell),
+        "loc, log_var",
+    )
 
 
-def standard_normal_grad(loc: ArrayLike, log_var: ArrayLike) -> tuple[Any, ...]:
+def standard_normal_grad(loc: ArrayLike, log_var: ArrayLike, *, device: str = "cpu") -> tuple[Any, ...]:
     """Derivatives of `standard_normal` by loc and log_var, each (..., D): (μ, ½(e^log_var − 1))."""
     mu, ell = check.floats(loc=loc, log_var=log_var)
-    grads = elementwise_grad(_standard_normal_grad_loop, loc=mu, log_var=ell)
+    grads = elementwise_grad(
+        on(device, _standard_normal_grad_loop, standard_normal_kl_grad), loc=mu, log_var=ell
+    )
     _require_features(grads[0], "loc, log_var")
     return grads
 

@@ -1,0 +1,67 @@
+"""KL on the simulated device against the CPU: the same formulas, so the same bits."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from vbref import kl
+from vbref.cuda import device
+
+SHAPES = ((1,), (11,), (3, 5), (0,), ())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["normal", "beta", "gamma", "kumaraswamy_beta"])
+def test_four_arguments(name, dtype):
+    rng = np.random.default_rng(0)
+    for shape in SHAPES:
+        _compare(name, [np.asarray(rng.uniform(0.1, 3, shape), dtype) for _ in range(4)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bernoulli_at_its_ends_too(dtype):
+    q, p = (axis.astype(dtype) for axis in np.meshgrid([0, 0.3, 1], [0, 0.7, 1]))
+    _compare("bernoulli", [q, p])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_standard_and_diagonal_normal(dtype):
+    rng = np.random.default_rng(1)
+    _compare("standard_normal", [rng.standard_normal((4, 3)).astype(dtype) for _ in range(2)])
+    _compare("diag_normal", [rng.uniform(0.1, 2, (4, 3)).astype(dtype) for _ in range(4)])
+
+
+@pytest.mark.parametrize("distance", [0.0, 1e-3, 1.0])  # equal, the difference form, the far form
+@pytest.mark.parametrize("d", [1, 3, 5])
+def test_multivariate_normal(d, distance):
+    rng = np.random.default_rng(d)
+    root = rng.standard_normal((2, 3, d, d))
+    cov, more = root @ root.swapaxes(-1, -2) + np.eye(d)
+    mean = rng.standard_normal((3, d))
+    arguments = (mean, cov, mean + distance, cov + distance * more)
+    on_cpu, on_device = (kl.multivariate_normal(*arguments, device=name) for name in ("cpu", "cuda"))
+    assert_allclose(on_device, on_cpu, rtol=1e-12, atol=0)
+    grads = (kl.multivariate_normal_grad(*arguments, device=name) for name in ("cpu", "cuda"))
+    for expected, got in zip(*grads, strict=True):
+        assert_allclose(got, expected, rtol=1e-11, atol=1e-13)
+
+
+def test_too_large_a_matrix_is_named():
+    cov = np.eye(17)
+    with pytest.raises(ValueError, match="at most 16 x 16"):
+        kl.multivariate_normal(np.zeros(17), cov, np.zeros(17), cov, device="cuda")
+
+
+def test_the_simulator_is_refused_unless_allowed(monkeypatch):
+    monkeypatch.setattr(device.settings, "allow_simulator", False)
+    with pytest.raises(device.Unavailable, match="simulator"):
+        kl.normal(0.0, 1.0, 0.0, 1.0, device="cuda")
+
+
+def _compare(name, arguments):
+    assert_array_equal(
+        getattr(kl, name)(*arguments, device="cuda"), getattr(kl, name)(*arguments), strict=True
+    )
+    twin = getattr(kl, f"{name}_grad")
+    for got, expected in zip(twin(*arguments, device="cuda"), twin(*arguments), strict=True):
+        assert_array_equal(got, expected, strict=True)

@@ -1,0 +1,44 @@
+"""device=…: other words, no import of CUDA until asked, and an error that names what is missing."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vbref import kl
+
+MODERATE = (0.0, 1.0, 0.5, 2.0)
+
+
+def test_another_word_is_refused():
+    with pytest.raises(ValueError, match="device must be 'cpu' or 'cuda', was 'gpu'"):
+        kl.normal(*MODERATE, device="gpu")
+    with pytest.raises(ValueError, match="device must be"):
+        kl.multivariate_normal(np.zeros(1), np.eye(1), np.zeros(1), np.eye(1), device="tpu")
+
+
+def test_cuda_is_imported_only_when_asked():
+    code = (
+        "import sys, vbref; vbref.kl.normal(0.0, 1.0, 0.0, 1.0, device='cpu');"
+        "vbref.models.VAE; vbref.evaluate.iwae; vbref.meanfield.GaussianMixture;"
+        "assert not any(name.startswith('vbref.cuda') for name in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_missing_is_named():
+    code = (
+        "import vbref\n"
+        "try: vbref.kl.normal(0.0, 1.0, 0.0, 1.0, device='cuda')\n"
+        "except RuntimeError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/nowhere", "CUDA_VISIBLE_DEVICES": "-1", "HOME": "/nowhere"},
+    )
+    assert done.stdout.startswith("device='cuda' cannot run here: ")
+    assert "driver" in done.stdout

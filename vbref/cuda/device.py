@@ -1,0 +1,128 @@
+"""The one place that knows the GPU: whether it can be used, how kernels are compiled, how many threads run.
+
+Kernels are grids of threads over the scalar functions that the CPU's loops call. They are written in the
+subset that Numba's simulator runs too: `math` only inside scalar functions, no warp shuffles, and no literal
+that would widen a float32.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from numba import cuda
+from numpy.typing import DTypeLike, NDArray
+
+# Small problems leave most of a GPU idle, which is no mistake of the caller.
+numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+
+SIMULATED = bool(numba.config.ENABLE_CUDASIM)
+
+
+class Unavailable(RuntimeError):
+    """CUDA was asked for and cannot run here; the message names what is missing."""
+
+
+@dataclass
+class Settings:
+    """What tests change: running in the simulator, and filling what `empty` returns with NaN."""
+
+    allow_simulator: bool = False
+    poison: bool = False
+
+
+settings = Settings()
+
+
+def require() -> None:
+    """Raise `Unavailable`, naming what is missing, where kernels cannot run."""
+    missing = _missing()
+    if missing:
+        raise Unavailable(f"device='cuda' cannot run here: {missing}")
+
+
+def _missing() -> str | None:
+    if SIMULATED:
+        advice = "Numba's simulator is on, thousands of times slower than the CPU; unset NUMBA_ENABLE_CUDASIM"
+        return None if settings.allow_simulator else advice
+    return _missing_driver() or _missing_compiler()
+
+
+@functools.cache
+def _missing_driver() -> str | None:
+    from numba.cuda.cudadrv import driver
+
+    if not driver.driver.is_available:
+        reason = str(cuda.cuda_error() or "not found").strip().splitlines()[0]
+        return f"no CUDA driver (libcuda) that works: {reason}"
+    return None if len(cuda.gpus) else "the CUDA driver sees no GPU (CUDA_VISIBLE_DEVICES?)"
+
+
+@functools.cache
+def _missing_compiler() -> str | None:
+    from numba.cuda.cudadrv import nvvm
+
+    if nvvm.is_available():
+        return None
+    home = os.environ.get("CUDA_HOME", "not set")
+    return f"no libnvvm, which compiles kernels; let CUDA_HOME name a CUDA toolkit (it is {home})"
+
+
+def kernel(function: Callable[..., None]) -> Any:
+    """Compile a kernel at its first launch for the types it gets; fastmath off, as for the CPU's formulas."""
+    return cuda.jit(function)
+
+
+def threads() -> int:
+    """Threads a block where any number will do; the simulator starts a thread of the system for each."""
+    return 8 if SIMULATED else 256
+
+
+def blocks(n: int, size: int | None = None) -> int:
+    """Blocks of `size` threads that cover n."""
+    size = threads() if size is None else size
+    return max(1, -(-n // size))
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A block's share of a matrix product: side × side outputs, `depth` of the inner axis at a time.
+
+    Each thread has micro × micro outputs in registers, so that a block is side/micro threads squared.
+    """
+
+    side: int
+    depth: int
+    micro: int
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Threads a block."""
+        return self.side // self.micro, self.side // self.micro
+
+    def grid(self, rows: int, columns: int) -> tuple[int, int]:
+        """Blocks that cover an output of so many rows and columns."""
+        return blocks(columns, self.side), blocks(rows, self.side)
+
+
+def tile(rows: int, columns: int) -> Tile:
+    """The largest tile that still gives each of some hundred multiprocessors a block."""
+    if SIMULATED:
+        return Tile(8, 4, 2)
+    return Tile(64, 16, 4) if blocks(rows, 64) * blocks(columns, 64) >= 100 else Tile(32, 16, 2)
+
+
+def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
+    """A new array on the device, of any contents: NaN where `settings.poison`."""
+    if not settings.poison:
+        return cuda.device_array(shape, dtype)
+    kind = np.dtype(dtype).kind
+    return cuda.to_device(np.full(shape, np.nan if kind == "f" else np.iinfo(dtype).max, dtype))
+
+
+def put(array: NDArray[Any]) -> Any:
+    """A copy on the device."""
+    return cuda.to_device(np.ascontiguousarray(array))

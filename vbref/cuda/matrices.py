@@ -1,0 +1,194 @@
+"""KL of multivariate normals, one warp an item: each lane solves for a column, all in shared memory.
+
+The forms are those of `vbref.kl.multivariate_normal`, where they are derived. Lanes own columns in a
+triangular solve and rows in the factorisation, so that no two write to one place; barriers stand where a lane
+reads what another wrote.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from vbref.cuda import device
+from vbref.kl.normal import scale_kl
+from vbref.numerics.jit import scalar
+from vbref.numerics.special import log1p_deficit
+
+LARGEST = 16
+_NEAR = 0.25
+
+
+@scalar
+def solve_lower(tril, rhs, column):
+    """rhs[:, column] ← L⁻¹ rhs[:, column]."""
+    for i in range(tril.shape[0]):
+        value = rhs[i, column]
+        for k in range(i):
+            value -= tril[i, k] * rhs[k, column]
+        rhs[i, column] = value / tril[i, i]
+
+
+@scalar
+def solve_upper(tril, rhs, column):
+    """rhs[:, column] ← L⁻ᵀ rhs[:, column]."""
+    for i in range(tril.shape[0] - 1, -1, -1):
+        value = rhs[i, column]
+        for k in range(i + 1, tril.shape[0]):
+            value -= tril[k, i] * rhs[k, column]
+        rhs[i, column] = value / tril[i, i]
+
+
+@scalar
+def eliminate(s, k, row):
+    """Step k of I + S = U diag(1 + e) Uᵀ on one row of S; returns U_ik² (1 + e_k)."""
+    u = s[row, k] / (type(s[row, k])(1) + s[k, k])
+    for j in range(k + 1, row + 1):
+        s[row, j] -= u * s[j, k]
+    return u * s[row, k]
+
+
+def value_kernel(d: int, number: Any, lanes: int) -> Any:
+    """KL of item n by block n, of `lanes` > d threads; lane d has the column of means."""
+    half, near, zero = number(0.5), number(_NEAR), number(0)
+
+    def value(mean_q, cov_q, tril_q, mean_p, cov_p, tril_p, out):
+        s = cuda.shared.array((d, d + 1), number)
+        t = cuda.shared.array((d, d), number)
+        root_p = cuda.shared.array((d, d), number)
+        parts = cuda.shared.array(lanes, number)
+        n, lane = cuda.blockIdx.x, cuda.threadIdx.x
+        for i in range(d):
+            if lane < d:
+                s[i, lane] = cov_q[n, i, lane] - cov_p[n, i, lane]
+                root_p[i, lane] = tril_p[n, i, lane]
+            if lane == d:
+                s[i, d] = mean_q[n, i] - mean_p[n, i]
+        cuda.syncthreads()
+        if lane <= d:
+            solve_lower(root_p, s, lane)
+        cuda.syncthreads()
+        for i in range(d):
+            if lane < d:
+                t[i, lane] = s[lane, i]
+        cuda.syncthreads()
+        total = zero
+        if lane < d:
+            solve_lower(root_p, t, lane)
+            for i in range(d):
+                total += t[i, lane] * t[i, lane]
+        parts[lane] = total
+        cuda.syncthreads()
+        squares = zero
+        for i in range(d):
+            squares += parts[i]
+        cuda.syncthreads()
+        total = zero
+        if lane < d:
+            total = half * s[lane, d] * s[lane, d]
+        if squares < near:  # false for NaN too, where the difference overflowed
+            for k in range(d):
+                if k < lane < d:
+                    total += half * eliminate(t, k, lane)
+                cuda.syncthreads()
+            if lane < d:
+                total += half * log1p_deficit(t[lane, lane])
+        else:
+            if lane < d:
+                for i in range(d):
+                    t[i, lane] = tril_q[n, i, lane]
+                solve_lower(root_p, t, lane)
+                total += scale_kl(tril_q[n, lane, lane], tril_p[n, lane, lane])
+                for i in range(lane + 1, d):
+                    total += half * t[i, lane] * t[i, lane]
+        parts[lane] = total
+        cuda.syncthreads()
+        if lane == 0:
+            for i in range(1, d):
+                total += parts[i]
+            out[n] = total
+
+    return device.kernel(value)
+
+
+def grad_kernel(d: int, number: Any, lanes: int) -> Any:
+    """The derivatives of item n by block n: u, ½ Σ_q⁻¹EΣ_p⁻¹, −u, −½(Σ_p⁻¹EΣ_p⁻¹ + uuᵀ)."""
+    half, quarter = number(0.5), number(0.25)
+
+    def grad(mean_q, cov_q, tril_q, mean_p, cov_p, tril_p, d_mean_q, d_cov_q, d_mean_p, d_cov_p):
+        s = cuda.shared.array((d, d + 1), number)
+        by_q = cuda.shared.array((d, d), number)
+        by_p = cuda.shared.array((d, d), number)
+        root_q = cuda.shared.array((d, d), number)
+        root_p = cuda.shared.array((d, d), number)
+        n, lane = cuda.blockIdx.x, cuda.threadIdx.x
+        for i in range(d):
+            if lane < d:
+                s[i, lane] = cov_q[n, i, lane] - cov_p[n, i, lane]
+                root_q[i, lane] = tril_q[n, i, lane]
+                root_p[i, lane] = tril_p[n, i, lane]
+            if lane == d:
+                s[i, d] = mean_q[n, i] - mean_p[n, i]
+        cuda.syncthreads()
+        if lane <= d:
+            solve_lower(root_p, s, lane)
+            solve_upper(root_p, s, lane)
+        cuda.syncthreads()
+        for i in range(d):
+            if lane < d:
+                by_q[i, lane] = s[lane, i]
+                by_p[i, lane] = s[lane, i]
+        cuda.syncthreads()
+        if lane < d:
+            solve_lower(root_q, by_q, lane)
+            solve_upper(root_q, by_q, lane)
+            solve_lower(root_p, by_p, lane)
+            solve_upper(root_p, by_p, lane)
+        cuda.syncthreads()
+        if lane < d:
+            d_mean_q[n, lane] = s[lane, d]
+            d_mean_p[n, lane] = -s[lane, d]
+            for i in range(d):
+                d_cov_q[n, i, lane] = quarter * by_q[i, lane] + quarter * by_q[lane, i]
+                curved = quarter * by_p[i, lane] + quarter * by_p[lane, i]
+                d_cov_p[n, i, lane] = -(curved + half * s[i, d] * s[lane, d])
+
+    return device.kernel(grad)
+
+
+@functools.cache
+def compiled(make: Any, d: int, number: Any) -> Any:
+    """The kernel that `make` gives for matrices d × d of this type."""
+    return make(d, number, lanes(d))
+
+
+def lanes(d: int) -> int:
+    """Threads a block: a warp, or in the simulator no more than have work."""
+    return d + 1 if device.SIMULATED else 32
+
+
+def kl_loop(*arrays: Any) -> None:
+    """In place of the CPU's loop: (mean, cov, Cholesky factor) of q and of p, and `out`, which it fills."""
+    _run(value_kernel, arrays[:6], arrays[6:])
+
+
+def grad_loop(*arrays: Any) -> None:
+    """In place of the CPU's loop: the same six arguments, and the four derivatives, which it fills."""
+    _run(grad_kernel, arrays[:6], arrays[6:])
+
+
+def _run(make: Any, arguments: tuple[Any, ...], outs: tuple[Any, ...]) -> None:
+    device.require()
+    n, d = arguments[0].shape
+    if d > LARGEST:
+        raise ValueError(
+            f"device='cuda' takes matrices of at most {LARGEST} x {LARGEST}, was given {d} x {d}"
+        )
+    if n == 0:
+        return
+    results = [device.empty(out.shape, out.dtype) for out in outs]
+    launch = compiled(make, d, np.dtype(outs[0].dtype).type)[n, lanes(d)]
+    launch(*(device.put(array) for array in arguments), *results)
+    for result, out in zip(results, outs, strict=True):
+        result.copy_to_host(out)
