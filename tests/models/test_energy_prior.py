@@ -15,6 +15,7 @@ KINDS = [
     {},
     {"tilt": False, "energy_activation": "softplus"},
     {"likelihood": "gaussian", "scale": "learned", "sigma": 0.7},
+    {"negatives": "plain"},
     {"sampler": "langevin", "langevin_steps": 3},
 ]
 WEIGHTS = {"entropy_weight": 0.6, "posterior_weight": 1.7, "slope_penalty": 0.7}
@@ -55,7 +56,7 @@ def test_every_player_by_differences_and_what_is_not_its_own_is_zero(options, mo
             lambda p, play=player: play.objective_and_grad(params | p, x, noise)[0],
             own,
             player.own(params),
-            atol=1e-11,
+            atol=1e-10,
         )
     assert sorted(seen) == sorted(model.shapes())
 
@@ -67,7 +68,7 @@ def test_the_saddle_by_differences(options, monkeypatch):
     value, grads = model.objective_and_grad(params, x, noise)
     assert value == model.objective(params, x, noise)
     assert list(grads) == list(model.shapes())
-    check_gradient(lambda p: model.objective(p, x, noise), grads, params, atol=1e-11)
+    check_gradient(lambda p: model.objective(p, x, noise), grads, params, atol=1e-10)
 
 
 def log_normal(z):
@@ -124,7 +125,7 @@ def test_evidence_by_log_weights_on_another_rule(options):
     np.testing.assert_allclose(model.log_evidence(params, x, nodes=501), quadrature, atol=1e-6)
 
 
-@pytest.mark.parametrize("options", [KINDS[0], KINDS[1], KINDS[3]], ids=name)
+@pytest.mark.parametrize("options", [KINDS[0], KINDS[1], KINDS[-1]], ids=name)
 def test_weights_have_the_mean_z(options):
     model, params, _, _, rng = setting(
         options, spread=0.15, **({} if "sampler" in options else {"noise_scale": 0.5})

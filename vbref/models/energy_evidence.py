@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from vbref.models import door, latent_grid
-from vbref.models.door import Array, Shapes
+from vbref.models.door import Array, Params, Shapes
 from vbref.models.energy import EnergyPrior
 from vbref.models.likelihood import Bernoulli, Gaussian
 from vbref.models.samplers import Generator, Langevin
@@ -21,11 +21,15 @@ class EnergyEvidence:
     latent_dim: int
     data_dim: int
     dtype: str
-    noise_dim: int
     prior: EnergyPrior
     sampler: Generator | Langevin
     decoder: MLP
     likelihood: Bernoulli | Gaussian
+
+    @property
+    def noise_dim(self) -> int:
+        """Standard normals of one sample: the posterior's, then the sampler's."""
+        return self.latent_dim + self.sampler.noise_dim
 
     def shapes(self) -> Shapes:
         """The shape of each parameter, by name."""
@@ -58,8 +62,12 @@ class EnergyEvidence:
             log_start = -(z * z + z.dtype.type(math.log(2 * math.pi))).sum(axis=-1) / 2
             return self.prior.log_prob(checked, z)[0] - log_start
         z, _ = self.sampler.sample(checked, own)
-        log_inverse, _ = self.sampler.log_inverse(checked, z, own)
-        return self.prior.log_prob(checked, z)[0] + log_inverse - self.sampler.log_draw(own)
+        return self._log_normaliser_weights(checked, z, own, self.prior.log_prob(checked, z)[0])
+
+    def _log_normaliser_weights(self, params: Params, z: Array, own: Array, log_p: Array) -> Array:
+        """log e^(−V(z)) p(w | z) − log q(w) q(z | w) of the generator's draws z of the noise `own`."""
+        assert isinstance(self.sampler, Generator)
+        return log_p + self.sampler.log_inverse(params, z, own)[0] - self.sampler.log_draw(own)
 
     def on_grid(
         self, params: Mapping[str, Array], nodes: int | None = None

@@ -12,17 +12,21 @@ and `objective` is the sum over rows of J = mean_k A − B. Training is one game
     E J = log p(x) − KL(q(z | x) ‖ P(z | x)) + KL(q(z') ‖ P) + E KL(q(w | z') ‖ p(w | z')).
 
 So J is a surrogate and a bound on nothing: it is above the ELBO by what the generator lacks. Each player
-raises its own objective by the parameters it owns:
+raises its own objective by the parameters it owns, z and z' counting as given but where they are its own:
 
-    "model"      θ  log p(x | z) − V(z) + V(z') − λ3 ‖∇_z U(z)‖²    evae/D23
-    "generator"  ψ  λ1 H̲ − V(z')                                    minus the right evae/D21
-    "posterior"  φ  λ2 A                                             minus the right evae/D22
+    "energy"     θ  −V(z) + V(z') − λ3 ‖∇_z U(z)‖²    evae/D23, and the rest of it:
+    "decoder"    θ  log p(x | z)
+    "generator"  ψ  λ1 H̲ − V(z')                      minus the right evae/D21
+    "posterior"  φ  λ2 A                               minus the right evae/D22
 
-For θ, z and z' count as given. Without λ3 its gradient is unbiased for that of E A − E B, the ELBO's where z'
-is P's, and log p(x)'s where besides q is the posterior. φ's is unbiased for the ELBO's whatever the generator
-does, ψ's for that of its bound on log Z (λ1 = 1; below, the generator is drawn to the bottom of V). As they
-share no parameters, λ2 only scales a step. The notes print −U for +U in D21 and +H for −H in D22: ψ would run
-to the highest energy, φ to a point.
+Without λ3 the gradient by θ is unbiased for that of E A − E B: the ELBO's where z' is P's, and log p(x)'s
+where besides q is the posterior. A generator lags and smooths, and then V runs away from it. So by default the
+energy's `negatives` are "weighted": −log mean ω over all draws of a batch for V(z'), whose gradient averages
+∇V(z') with weights ω̃ ∝ ω. It is biased by 1/(K N) times their variance, and not by what the generator lacks.
+
+φ's gradient is unbiased for the ELBO's whatever the generator does, ψ's for that of its bound on log Z (λ1 =
+1; below, the generator is drawn to the bottom of V). As they share no parameters, λ2 only scales a step. The
+notes print −U for +U in D21 and +H for −H in D22: ψ would run to the highest energy, φ to a point.
 
 With `sampler="langevin"` z' are the ends of short chains, which are not P's draws; B is then −V(z'), and J is
 known up to the entropy of those ends.
@@ -39,7 +43,6 @@ from typing import Any
 
 import numpy as np
 
-from vbref.fit import Player
 from vbref.models import door
 from vbref.models.door import Array, Params, Shapes
 from vbref.models.energy import EnergyPrior
@@ -48,14 +51,14 @@ from vbref.models.likelihood import make_likelihood
 from vbref.models.posterior import DiagonalPosterior
 from vbref.models.samplers import Generator, Langevin
 from vbref.nn.mlp import MLP
+from vbref.players import Player
 
-_THETA, _PSI, _PHI = (
-    ("decoder.", "likelihood.", "energy.", "prior."),
-    ("generator.", "inverse."),
-    ("encoder.",),
-)
 _SMOOTH = ("tanh", "softplus", "sigmoid")
-_CHOICES = {"sampler": ("generator", "langevin"), "dtype": ("float32", "float64")}
+_CHOICES = {
+    "sampler": ("generator", "langevin"),
+    "negatives": ("plain", "weighted"),
+    "dtype": ("float32", "float64"),
+}
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ class EnergyPriorVAE(EnergyEvidence):
     - `noise_scale`: δ > 0, the generator's noise.
     - `sampler`: "generator", or "langevin" with `langevin_steps` of size `langevin_step`.
     - `entropy_weight` λ1 > 0, `posterior_weight` λ2 > 0, `slope_penalty` λ3 ≥ 0.
+    - `negatives`: "weighted", or "plain" as in the notes; Langevin's, of no density, are plain always.
+    - `energy_rate`: the energy's steps against the others', of which it must be the slower.
     - `tilt`: P ∝ e^(−U) N(0, I) (Pang et al.); False: P ∝ e^(−U) (the notes), see `EnergyPrior`.
     - `likelihood`, `scale`, `sigma`, `activation`, `dtype`: as in `VAE`. `energy_activation`: a smooth one,
       "tanh", "softplus" or "sigmoid".
@@ -103,6 +108,8 @@ class EnergyPriorVAE(EnergyEvidence):
         entropy_weight: float = 1.0,
         posterior_weight: float = 1.0,
         slope_penalty: float = 0.0,
+        negatives: str = "weighted",
+        energy_rate: float = 0.1,
         tilt: bool = True,
         likelihood: str = "bernoulli",
         scale: str = "fixed",
@@ -116,6 +123,7 @@ class EnergyPriorVAE(EnergyEvidence):
         for name in ("hidden", "decoder_hidden", "energy_hidden", "generator_hidden"):
             self._config[name] = door.widths(name, self._config[name])
         self.data_dim, self.latent_dim, self.dtype = data_dim, latent_dim, dtype
+        self.weighted = negatives == "weighted" and sampler == "generator"
         self.weights = (float(entropy_weight), float(posterior_weight), float(slope_penalty))
         self.likelihood = make_likelihood(likelihood, data_dim, scale, sigma)
         self.posterior = DiagonalPosterior(latent_dim)
@@ -135,17 +143,16 @@ class EnergyPriorVAE(EnergyEvidence):
 
     @property
     def players(self) -> tuple[Player, ...]:
-        """The generator, if there is one, then the model's θ, then the posterior."""
-        model = Player("model", self.model_and_grad, _THETA)
-        posterior = Player("posterior", self.posterior_and_grad, _PHI)
+        """The generator, if there is one, the energy, the decoder, the posterior."""
+        energy = Player(
+            "energy", self.energy_and_grad, ("energy.", "prior."), rate=self._config["energy_rate"]
+        )
+        decoder = Player("decoder", self.decoder_and_grad, ("decoder.", "likelihood."))
+        posterior = Player("posterior", self.posterior_and_grad, ("encoder.",))
         if isinstance(self.sampler, Langevin):
-            return model, posterior
-        return Player("generator", self.generator_and_grad, _PSI), model, posterior
-
-    @property
-    def noise_dim(self) -> int:
-        """Standard normals of one sample: the posterior's, then the sampler's."""
-        return self.latent_dim + self.sampler.noise_dim
+            return energy, decoder, posterior
+        generator = Player("generator", self.generator_and_grad, ("generator.", "inverse."))
+        return generator, energy, decoder, posterior
 
     def shapes(self) -> Shapes:
         """The shape of each parameter, by name."""
@@ -181,15 +188,24 @@ class EnergyPriorVAE(EnergyEvidence):
         checked, x, noise = self._checked(params, x, noise)
         value, phi = self._ascent(checked, x, noise)
         bound, psi = self._normaliser(checked, noise, 1.0)
-        theta = self._contrast(checked, x, noise, 0.0)[1]
-        grads = theta | phi | {name: -grad for name, grad in psi.items()}
+        energy = _sum(self._positive(checked, x, noise, 0.0)[1], self._negative(checked, noise, False)[1])
+        grads = self._likelihood(checked, x, noise)[1] | energy | phi
+        grads |= {name: -grad for name, grad in psi.items()}
         return value - bound, {name: grads[name] for name in self.shapes()}
 
     @door.overflow_named()
-    def model_and_grad(self, params: Mapping[str, Array], x: Array, noise: Array) -> tuple[float, Params]:
-        """θ's objective, summed over the batch, and its gradient: zeros for what θ does not own."""
+    def decoder_and_grad(self, params: Mapping[str, Array], x: Array, noise: Array) -> tuple[float, Params]:
+        """log p(x | z), summed over the batch, and its gradient: zeros for all but the decoder's."""
         checked, x, noise = self._checked(params, x, noise)
-        return self._whole(*self._contrast(checked, x, noise, self.weights[2]))
+        return self._whole(*self._likelihood(checked, x, noise))
+
+    @door.overflow_named()
+    def energy_and_grad(self, params: Mapping[str, Array], x: Array, noise: Array) -> tuple[float, Params]:
+        """The energy's objective, summed over the batch, and its gradient: zeros for all but V's."""
+        checked, x, noise = self._checked(params, x, noise)
+        positive, by_positive = self._positive(checked, x, noise, self.weights[2])
+        negative, by_negative = self._negative(checked, noise, self.weighted)
+        return self._whole(positive + negative, _sum(by_positive, by_negative))
 
     @door.overflow_named()
     def posterior_and_grad(self, params: Mapping[str, Array], x: Array, noise: Array) -> tuple[float, Params]:
@@ -283,26 +299,43 @@ class EnergyPriorVAE(EnergyEvidence):
         saved = {"h": saved_h, "z": saved_z, "moments": saved_moments, "out": saved_out, "lik": saved_lik}
         return _Posterior(z, log_q, entropy, log_lik, log_prior, saved | {"prior": saved_prior})
 
+    def _likelihood(self, params: Params, x: Array, noise: Array) -> tuple[float, Params]:
+        """Σ mean_k log p(x | z) and its gradient by the decoder, z held fixed."""
+        run = self._posterior(params, x, noise)
+        d = np.full_like(run.log_lik, 1 / len(noise))
+        return door.total(run.log_lik.mean(axis=0)), self._decode_backward(params, d, run)[1]
+
     def _decode_backward(self, params: Params, d: Array, run: _Posterior) -> tuple[Array, Params]:
         d_out, d_likelihood = self.likelihood.backward(d, run.saved["lik"])
         d_z, d_decoder = self.decoder.backward(params, d_out, run.saved["out"])
         return np.asarray(d_z), d_decoder | d_likelihood
 
-    def _contrast(self, params: Params, x: Array, noise: Array, penalty: float) -> tuple[float, Params]:
-        """Σ mean_k [log p(x | z) − V(z) + V(z') − λ3 ‖∇U(z)‖²] and its gradient by θ, z and z' held fixed."""
-        run = self._posterior(params, x, noise)
-        log_negative, saved_negative = self.prior.log_prob(params, self._negatives(params, noise))
-        d = np.full_like(run.log_lik, 1 / len(noise))
-        parts = [
-            self.prior.expected_backward(d, run.saved["prior"])[3],
-            self.prior.backward(-d, saved_negative)[1],
-        ]
-        rows = run.log_lik + run.log_prior - log_negative
-        if penalty:
-            slopes, saved = self.prior.penalty(params, run.z)
-            rows = rows - _scaled(slopes, penalty)
-            parts.append(self.prior.penalty_backward(_scaled(d, -penalty), saved))
-        return door.total(rows.mean(axis=0)), self._decode_backward(params, d, run)[1] | _sum(parts)
+    def _positive(self, params: Params, x: Array, noise: Array, penalty: float) -> tuple[float, Params]:
+        """Σ mean_k [−V(z) − λ3 ‖∇U(z)‖²] and its gradient by V, z held fixed."""
+        h, _ = self.encoder.forward(params, x)
+        z, _, _ = self.posterior.sample(h, noise[..., : self.latent_dim])
+        log_p, saved_p = self.prior.expected_log_prob(params, *self.posterior.moments(h)[:2], z)
+        d = np.full_like(log_p, 1 / len(noise))
+        grads = self.prior.expected_backward(d, saved_p)[3]
+        if not penalty:
+            return door.total(log_p.mean(axis=0)), grads
+        slopes, saved = self.prior.penalty(params, z)
+        d_penalty = self.prior.penalty_backward(_scaled(d, -penalty), saved)
+        return door.total((log_p - _scaled(slopes, penalty)).mean(axis=0)), _sum(grads, d_penalty)
+
+    def _negative(self, params: Params, noise: Array, weighted: bool) -> tuple[float, Params]:
+        """−Σ mean_k [−V(z')], or `weighted` −N log mean ω, and its gradient by V, z' held fixed."""
+        z = self._negatives(params, noise)
+        log_p, saved = self.prior.log_prob(params, z)
+        if not weighted:
+            return -door.total(log_p.mean(axis=0)), self.prior.backward(
+                np.full_like(log_p, -1 / len(noise)), saved
+            )[1]
+        n = noise.shape[1]
+        log_w = self._log_normaliser_weights(params, z, noise[..., self.latent_dim :], log_p)
+        log_sum = np.logaddexp.reduce(log_w, axis=None)
+        d = _scaled(np.exp(log_w - log_sum), -n)
+        return -n * (float(log_sum) - math.log(log_w.size)), self.prior.backward(d, saved)[1]
 
     def _ascent(self, params: Params, x: Array, noise: Array) -> tuple[float, Params]:
         """Σ mean_k [log p(x | z) − V(z)] + H(q(z | x)) and its gradient by φ."""
@@ -338,8 +371,8 @@ def _scaled(array: Array, weight: float) -> Array:
     return np.asarray(array * array.dtype.type(weight))
 
 
-def _sum(parts: list[Params]) -> Params:
-    return {name: sum((part[name] for part in parts[1:]), parts[0][name]) for name in parts[0]}
+def _sum(first: Params, second: Params) -> Params:
+    return {name: array + second[name] for name, array in first.items()}
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
@@ -347,7 +380,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
         door.choice(name, options[name], allowed)
     door.choice("energy_activation", options["energy_activation"], _SMOOTH)
     door.size(**{name: options[name] for name in ("data_dim", "latent_dim", "langevin_steps")})
-    for name in ("noise_scale", "langevin_step", "entropy_weight", "posterior_weight"):
+    for name in ("noise_scale", "langevin_step", "entropy_weight", "posterior_weight", "energy_rate"):
         _check_number(name, options[name], above=True)
     _check_number("slope_penalty", options["slope_penalty"], above=False)
     if not isinstance(options["tilt"], bool):
