@@ -1,6 +1,8 @@
 import gzip
+import inspect
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -157,7 +159,8 @@ def test_faithful_by_name(tmp_path, plain):
         (["train", "vae", "--frobnicate"], "--frobnicate"),
         (["train", "vae", "--data", "missing.npz"], "missing.npz: No such file"),
         (["train", "vae", "--data", "faithful"], "try --likelihood gaussian"),
-        (["train", "vae", "--test-size", "9999"], "held_out"),
+        (["train", "vae", "--test-size", "9999"], "--test-size must be between 1 and 1796 for the 1797 rows"),
+        (["audit", "--json", "/nonexistent/x"], "/nonexistent/x: No such file"),
         (["train", "vae", "--gradient", "dreg"], "dreg"),
         (["train", "vae", "--sigma", "2"], "sigma"),
         (["train", "vae", "--resume", "nowhere"], "nowhere"),
@@ -180,6 +183,9 @@ def test_broken_files_are_one_clear_line(tmp_path, capsys):
     broken.write_bytes(b"PK\x03\x04 broken")
     assert main(["train", "vae", "--data", str(broken)]) == 2
     one_line(capsys.readouterr().err, "broken.npz")
+    broken.write_text("1, 2, 3")
+    assert main(["train", "vae", "--data", str(broken)]) == 2
+    one_line(capsys.readouterr().err, "broken.npz: no readable .npz: it does not start with PK")
     (tmp_path / "config.json").write_text("{}")
     assert main(["evaluate", str(tmp_path)]) == 2
 
@@ -213,6 +219,34 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["train", "vae", "--out", str(tmp_path / "file" / "run"), *SMALL]) == 2
     one_line(capsys.readouterr().err, "file")
+
+
+def test_a_learning_rate_too_large_fails_with_advice(tmp_path, capsys, images):
+    argv = ["train", "vae", "--data", str(images), "--out", str(tmp_path / "run"), *SMALL]
+    assert main([*argv, "--learning-rate", "1e30"]) == 1
+    one_line(capsys.readouterr().err, "a smaller learning_rate may help")
+
+
+def test_resuming_with_fewer_epochs_than_were_run_is_refused(tmp_path, capsys, plain, images):
+    folder = tmp_path / "run"
+    assert main(["train", "vae", "--data", str(images), "--out", str(folder), *SMALL]) == 0
+    before = (folder / "config.json").read_bytes()
+    capsys.readouterr()
+    assert main(["train", "vae", "--resume", str(folder), "--epochs", "1"]) == 2
+    one_line(capsys.readouterr().err, f"--epochs must be at least the 2 that {folder} has had, was 1")
+    assert (folder / "config.json").read_bytes() == before
+    assert main(["train", "vae", "--resume", str(folder), "--epochs", "3"]) == 0
+    assert json.loads((folder / "config.json").read_text())["epochs"] == 3
+
+
+def test_streams_of_random_numbers_are_distinct():
+    """Each purpose draws from a stream of its own: those that `_rng` is called with in the source."""
+    calls = re.findall(r"_rng\((.*?, (_[A-Z]+))\)", inspect.getsource(runs))
+    assert len(calls) == len(set(calls)) >= 8
+    names = {name for _, name in calls}
+    assert len({getattr(runs, name) for name in names}) == len(names)
+    firsts = {runs._rng(0, getattr(runs, name)).random() for name in names}
+    assert len(firsts) == len(names)
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path, capsys, plain, images):

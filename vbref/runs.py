@@ -9,8 +9,6 @@ bounds.json     held-out IWAE-K with standard errors
 """
 
 import dataclasses
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,7 @@ KS = (1, 5, 50, 500)
 _STEPS = 5000
 _MOST_HELD_OUT = 1000
 # Streams of random numbers. The split and the binary test images are those of every run, whatever its seed.
-_SPLIT, _TRAIN, _TEST, _BOUNDS, _PICTURES, _START, _WARNINGS = range(7)
+_SPLIT, _TRAIN, _TEST, _BOUNDS, _PICTURES, _START, _WARNINGS, _NOTES = range(8)
 
 DEFAULTS: Config = {
     "data": "digits",
@@ -148,7 +146,7 @@ def train(
     config = task.config
     if resume:
         _check_epochs(folder, config["epochs"])
-    write_json(folder / "config.json", config)
+    checkpoint.write_json(folder / "config.json", config)
     start = None if resume else SYSTEMS[config["system"]].start
     params, history = fit(
         task.model,
@@ -169,7 +167,7 @@ def train(
         on_epoch=on_epoch,
     )
     checkpoint.save(folder / "params.npz", params)
-    write_json(folder / "history.json", {name: list(values) for name, values in history.items()})
+    checkpoint.write_json(folder / "history.json", {name: list(values) for name, values in history.items()})
     return params, history
 
 
@@ -203,7 +201,7 @@ def warnings(task: Task, params: Params) -> list[str]:
 
 def notes(task: Task, params: Params) -> list[str]:
     """What else the system reports of the held-out rows, one line each."""
-    return SYSTEMS[task.config["system"]].notes(task, params, _rng(task.config["seed"], _WARNINGS))
+    return SYSTEMS[task.config["system"]].notes(task, params, _rng(task.config["seed"], _NOTES))
 
 
 def pictures(task: Task, params: Params, history: History, found: Bounds, folder: Path) -> None:
@@ -224,7 +222,7 @@ def _named(task: Task) -> dict[str, str]:
 
 def load(folder: Path) -> tuple[Task, Params]:
     """The task and parameters of a finished run; OSError or ValueError where one of them is not whole."""
-    config = read_json(folder / "config.json")
+    config = checkpoint.read_json(folder / "config.json")
     arrays, _ = checkpoint.load(folder / "params.npz")
     return again(folder, config), arrays
 
@@ -248,7 +246,7 @@ def _check_types(path: Path, config: Config) -> None:
 
 def read_bounds(path: Path) -> Bounds:
     """The bounds that a run wrote; ValueError where they are not those of each K."""
-    rows = read_json(path)
+    rows = checkpoint.read_json(path)
     if not isinstance(rows, list) or [_k_of(row) for row in rows] != list(KS):
         raise ValueError(f"{path}: no bounds of a run")
     return rows
@@ -256,17 +254,3 @@ def read_bounds(path: Path) -> Bounds:
 
 def _k_of(row: Any) -> Any:
     return row.get("k") if isinstance(row, dict) and isinstance(row.get("mean"), float) else None
-
-
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write a JSON file, whole or not at all."""
-    with checkpoint.atomic(path) as file:
-        file.write((json.dumps(checkpoint.as_json(value), indent=2) + "\n").encode())
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file; ValueError names it where it is broken."""
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path}: no readable JSON: {error}") from None
