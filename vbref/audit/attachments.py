@@ -26,6 +26,7 @@ def conditions(claim: Claim, _trials: list[Trial]) -> list[str]:
 
 
 def asides(claim: Claim, trials: list[Trial]) -> list[str]:
+    """What is said beside a claim must agree with its printed form, or its true one."""
     form = claim.printed or true_form(claim)
     errors = [
         (aside, max(distance(aside.value(t.instance), form(t.instance), aside.relation) for t in trials))

@@ -17,12 +17,14 @@ Outcome = Literal["agrees", "disagrees", "unclear"]
 
 
 def outcome(error: float, tolerance: float) -> Outcome:
+    """What an error says beside its tolerance: ten times it, and SEPARATION at least, to disagree."""
     if error <= tolerance:
         return "agrees"
     return "disagrees" if error > max(SEPARATION, 10 * tolerance) else "unclear"
 
 
 def is_nan(value: Any) -> bool:
+    """Whether anything in a value, or in the centre of an estimate, is NaN."""
     return bool(np.isnan(_center(value)).any())
 
 

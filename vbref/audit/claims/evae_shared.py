@@ -44,6 +44,7 @@ def evidence_by_differences(w, log=True):
 
 
 def laws(w):
+    """The laws of x that averages are over, one a row."""
     return np.vstack([w.marginal, w.law, np.eye(len(w.law))])
 
 

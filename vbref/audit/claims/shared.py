@@ -60,10 +60,12 @@ IWAE = {
 
 
 def small_world(rng):
+    """A finite world of two or three states."""
     return worlds.finite(rng, int(rng.integers(2, 4)))
 
 
 def iwae_case(rng):
+    """A small world with k samples and a subset of m of them."""
     k = int(rng.integers(1, 5))
     return with_subsets(small_world(rng), k, int(rng.integers(1, k + 1)))
 

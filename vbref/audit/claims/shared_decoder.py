@@ -41,6 +41,7 @@ def noise_expectation(w, function):
 
 
 def square_norm(vectors):
+    """|v|² over the last axis."""
     return (vectors**2).sum(-1)
 
 
@@ -48,6 +49,7 @@ def square_norm(vectors):
 
 
 def elbo_by_algebra(w):
+    """The bound from the error's characteristic function and the KL's eigenvalues."""
     error = error_by_characteristic(w) / w.noise_scale**2
     log_lik = -0.5 * (error + len(w.x) * math.log(2 * math.pi * w.noise_scale**2))
     pair = worlds.GaussianPair(w.mean, w.cov, np.zeros_like(w.mean), np.eye(len(w.mean)))
@@ -55,6 +57,7 @@ def elbo_by_algebra(w):
 
 
 def elbo_by_quadrature(w):
+    """The bound from the error feature by feature and the KL by quadrature."""
     k = len(w.mean)
     log_lik = -error_by_feature(w) / (2 * w.noise_scale**2)
     log_lik -= len(w.x) * (math.log(w.noise_scale) + math.log(2 * math.pi) / 2)
@@ -66,6 +69,7 @@ def elbo_by_quadrature(w):
 
 
 def diagonal(rng):
+    """A sine decoder whose encoder has a diagonal covariance."""
     return sine_decoder(rng, diagonal=True)
 
 
@@ -76,4 +80,5 @@ def other_with_same_noise(w, rng):
 
 
 def log_normaliser(w):
+    """½D log 2πσ² of the Gaussian likelihood."""
     return len(w.x) / 2 * math.log(2 * math.pi * w.noise_scale**2)

@@ -48,4 +48,5 @@ class ClaimCheck:
 
 
 def claim_checks(entries: Any) -> list[Check]:
+    """The claims among the entries, each as a check."""
     return [ClaimCheck(entry) for entry in entries if isinstance(entry, Claim)]

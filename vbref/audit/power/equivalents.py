@@ -23,6 +23,7 @@ class Equivalent:
 
 @cache
 def equivalents() -> tuple[Equivalent, ...]:
+    """The recorded mutants that no check can tell from the code."""
     text = resources.files("vbref.audit.power").joinpath("equivalents.json").read_text(encoding="utf-8")
     return tuple(Equivalent(**row) for row in json.loads(text))
 

@@ -63,6 +63,7 @@ def _is_about(mutant: Mutant, name: str) -> bool:
 
 @cache
 def source(module: str) -> Source:
+    """The source of a module, read once."""
     return read(module)
 
 

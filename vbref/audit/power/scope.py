@@ -37,6 +37,7 @@ def formulas_of_claims(tree: ast.Module) -> Scope | None:
 
 
 def claim_ids(tree: ast.Module) -> list[str]:
+    """The ids of the claims that a module makes."""
     return [_id(claim) for claim in _claims(tree)]
 
 
