@@ -105,15 +105,18 @@ def history(history: Mapping[str, Any]) -> "Figure":
     return figure
 
 
-def shares(named: Mapping[str, NDArray[Any]]) -> "Figure":
-    """The mean share of each piece of a stick, or of each cluster, a row of bars a name."""
+def shares(named: Mapping[str, NDArray[Any]], which: str) -> "Figure":
+    """The mean share of each piece of a stick, or of each cluster, by name; `which` labels the axis."""
     figure, axes = blank(6.4, 4.2)
+    from matplotlib.ticker import MaxNLocator
+
     width = 0.8 / len(named)
     for i, ((name, values), colour) in enumerate(zip(named.items(), (BLUE, ORANGE), strict=False)):
         places = np.arange(1, len(values) + 1) + (i - (len(named) - 1) / 2) * width
         axes.bar(places, values, width, color=colour, label=name)
     axes.legend(frameon=False, fontsize=9)
-    dress(axes, "which", "mean share", "how the whole is shared")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
+    dress(axes, which, "mean share", "how the whole is shared")
     return figure
 
 

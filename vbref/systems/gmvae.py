@@ -141,7 +141,7 @@ def pictures(task: Any, params: Params, rng: Rng) -> dict[str, "Figure"]:
         ),
         "latent": plot.latent_plane(codes, task.test_labels),
         "latent-clusters": plot.latent_plane(codes, r.argmax(axis=1), legend="cluster"),
-        "shares": plot.shares({"prior": prior, "posterior": r.mean(axis=0)}),
+        "shares": plot.shares({"prior": prior, "posterior": r.mean(axis=0)}, "cluster"),
     }
 
 

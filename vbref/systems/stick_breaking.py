@@ -31,7 +31,7 @@ def all_pictures(task: Any, params: Params, rng: Rng) -> dict[str, "Figure"]:
     model = task.model
     prior = model.sample_pieces(params, model.draw_noise(rng, 2000)[0])
     posterior = model.encode(params, task.test)[0]
-    found["sticks"] = plot.shares({"prior": prior.mean(axis=0), "posterior": posterior.mean(axis=0)})
+    found["sticks"] = plot.shares({"prior": prior.mean(axis=0), "posterior": posterior.mean(axis=0)}, "piece")
     return found
 
 
@@ -75,6 +75,6 @@ SYSTEM = System(
         ),
         "terms": Setting(10, "stick-breaking: terms of the series (10)"),
     },
-    defaults={"latent": 20, "hidden": [128]},
+    defaults={"latent": 30, "hidden": [128]},
     ignores=("prior", "posterior", "objective", "gradient"),
 )
