@@ -1,4 +1,7 @@
-"""Arrays and a JSON record in one .npz, written whole or not at all, read without unpickling anything."""
+"""Files written whole or not at all, read without unpickling anything.
+
+Arrays and a JSON record in one .npz; plain values in a JSON file.
+"""
 
 import hashlib
 import json
@@ -71,6 +74,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     raise TypeError(f"a record must hold plain values, has {type(value).__name__}")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    with atomic(path) as file:
+        file.write((json.dumps(as_json(value), indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; ValueError names it where it is broken."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: no readable JSON: {error}") from None
 
 
 @contextmanager

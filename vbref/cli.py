@@ -70,8 +70,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_train(verbs: Any) -> None:
-    from vbref import mixture_run
-    from vbref.systems import SYSTEMS
+    from vbref.systems import SYSTEMS, mixture
 
     # SUPPRESS: what was not given is not there, and the run's own defaults fill it.
     parser = verbs.add_parser(
@@ -122,7 +121,7 @@ def _add_train(verbs: Any) -> None:
     add("--seed", type=_seed, help="(0)")
     add("--dtype", choices=("float32", "float64"), help="(float32)")
     own = {name: setting for system in SYSTEMS.values() for name, setting in system.settings.items()}
-    for name, setting in (mixture_run.SETTINGS | own).items():
+    for name, setting in (mixture.SETTINGS | own).items():
         _add_setting(parser, name, setting)
     parser.set_defaults(run=_train)
 
@@ -164,7 +163,7 @@ def _number(text: str, kind: Callable[[str], Any], holds: Callable[[Any], bool],
 
 
 def _train(args: argparse.Namespace) -> int:
-    from vbref import runs
+    from vbref import checkpoint, runs
 
     given = {
         name: value for name, value in vars(args).items() if name not in ("run", "model", "out", "resume")
@@ -183,7 +182,7 @@ def _train(args: argparse.Namespace) -> int:
         command = f"vbref train {task.config['system']} --resume {folder}"
         return _complain(f"interrupted; go on with: {command}", _INTERRUPTED)
     found = runs.bounds(task, params)
-    runs.write_json(folder / "bounds.json", found)
+    checkpoint.write_json(folder / "bounds.json", found)
     _print_bounds(task, found)
     for note in runs.notes(task, params):
         print(note)
@@ -193,15 +192,15 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _train_mixture(args: argparse.Namespace, given: dict[str, Any]) -> int:
-    from vbref import mixture_run
+    from vbref.systems import mixture
 
     if hasattr(args, "resume"):
         raise ValueError("a mixture is fitted in one go: there is nothing to --resume")
-    source = mixture_run.completed(given)["data"]
+    source = mixture.completed(given)["data"]
     name = f"mixture-{Path(source).name.split('.')[0]}"
     folder = Path(args.out) if hasattr(args, "out") else _free(Path("runs") / name)
     try:
-        mixture_run.train(given, folder)
+        mixture.train(given, folder)
     except ImportError as error:
         _complain(str(error), 0)
     print(f"\nrun folder: {folder}")
@@ -235,12 +234,12 @@ def _started(args: argparse.Namespace, given: dict[str, Any]) -> tuple[Any, Path
 
 
 def _resumed(args: argparse.Namespace, given: dict[str, Any]) -> tuple[Any, Path]:
-    from vbref import runs
+    from vbref import checkpoint, runs
 
     folder = Path(args.resume)
     if hasattr(args, "out") or given.keys() - {"epochs"}:
         raise ValueError("--resume takes its settings from the run: only --epochs may be given with it")
-    config = runs.read_json(folder / "config.json")
+    config = checkpoint.read_json(folder / "config.json")
     task = runs.again(folder, config | given)
     if task.config["system"] != args.model:
         raise ValueError(f"{folder} holds a run of {task.config['system']}, not of {args.model}")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vbref import checkpoint, data
-from vbref.runs import write_json
 from vbref.systems.base import Setting
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def write(model: "GaussianMixture", config: Config, folder: Path) -> None:
     """mixture.json and posterior.npz."""
     history = [list(update) for update in model.history]
     result = {"elbo": model.elbo, "terms": model.elbo_terms, "weights": model.weights.tolist()}
-    write_json(folder / "mixture.json", {"config": config, **result, "history": history})
+    checkpoint.write_json(folder / "mixture.json", {"config": config, **result, "history": history})
     posterior = {
         f"{name}.{i}" if isinstance(value, tuple) else name: array
         for name, value in model.posterior.items()
