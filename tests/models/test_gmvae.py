@@ -215,7 +215,7 @@ def test_samples_choose_their_cluster_as_often_as_its_weight():
     model, params, _, _ = setting(weights="learned", w_dim=1, latent_dim=1, hidden=())
     params["prior.logits"] = np.log([0.2, 0.5, 0.3])
     eps = np.random.default_rng(0).standard_normal((20_000, 1))
-    z, left = model._drawn_component(params, eps)
+    z, left = model.prior.draw_component(params, eps)
     counts = np.bincount(z, minlength=3)
     assert stats.chisquare(counts, len(z) * np.array([0.2, 0.5, 0.3])).pvalue > 1e-3
     assert all(stats.kstest(left[z == k, 0], "norm").pvalue > 1e-3 for k in range(3))

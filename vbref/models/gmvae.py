@@ -202,40 +202,16 @@ class GMVAE:
     ) -> Array:
         """E[y | x] at the prior draws of `noise` (…, latent_dim + w_dim); with `observation_noise`, y.
 
-        The first normal draws z as well: u = Φ(ε₁) falls into one of the intervals of length π_k, and its
-        place in there is uniform again, independent of z. `component`, integers (…), takes z as given.
+        The first normal draws z as well (`MixturePrior.sample`). `component`, integers (…), takes z as given.
         """
         dims = self.latent_dim + self.w_dim
         params, noise, own = door.sampling(
             params, self.shapes(), noise, dims, observation_noise, self.data_dim
         )
         eps, w = noise[..., : self.latent_dim], noise[..., self.latent_dim :]
-        if component is None:
-            component, eps = self._drawn_component(params, eps)
-        stats = self.prior.forward(params, w)[0]
-        at = np.broadcast_to(self._checked(component), eps.shape[:-1])[..., None, None]
-        loc, log_var = np.split(np.take_along_axis(stats, at, axis=-2)[..., 0, :], 2, axis=-1)
-        out = self.decoder.apply(params, loc + np.exp(log_var / 2) * eps)
+        x = self.prior.sample(params, w, eps, component)
+        out = self.decoder.apply(params, x)
         return self.likelihood.mean(params, out) if own is None else self.likelihood.sample(params, out, own)
-
-    def _drawn_component(self, params: Mapping[str, Array], eps: Array) -> tuple[Array, Array]:
-        from scipy.special import ndtr, ndtri
-
-        u = ndtr(eps[..., 0].astype(np.float64))
-        edges = np.cumsum(np.exp(self.prior.log_weights(params, np.float64)), dtype=np.float64)
-        edges = np.concatenate([[0.0], edges / edges[-1]])
-        z = np.clip(np.searchsorted(edges, u, side="right") - 1, 0, self.components - 1)
-        place = (u - edges[z]) / (edges[z + 1] - edges[z])
-        tiny = np.finfo(np.float64)
-        eps = eps.copy()
-        eps[..., 0] = ndtri(np.clip(place, tiny.tiny, 1 - tiny.epsneg))
-        return z, eps
-
-    def _checked(self, component: Any) -> Array:
-        z = np.asarray(component)
-        if z.dtype.kind not in "iu" or ((z < 0) | (z >= self.components)).any():
-            raise ValueError(f"component must be integers in [0, {self.components})")
-        return z
 
     def _run(self, params: Mapping[str, Array], y: Array, noise: Array) -> dict[str, Any]:
         """One forward pass to log p(y | x) and s, with what each part's backward needs."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vbref.models.door import Array, Params, Shapes
 from vbref.nn.mlp import MLP
@@ -71,6 +72,38 @@ class MixturePrior:
         d_out = d_stats.reshape(*d_stats.shape[:-2], self._outputs)
         d_w, grads = self.network.backward(params, d_out, saved)
         return np.asarray(d_w), grads
+
+    def sample(self, params: Mapping[str, Array], w: Array, eps: Array, component: Any = None) -> Array:
+        """x (…, latent_dim) of normals eps of that shape; z is `component`, integers (…), or drawn."""
+        if component is None:
+            component, eps = self.draw_component(params, eps)
+        at = np.broadcast_to(self._checked(component), eps.shape[:-1])[..., None, None]
+        stats = np.take_along_axis(self.forward(params, w)[0], at, axis=-2)[..., 0, :]
+        loc, log_var = np.split(stats, 2, axis=-1)
+        return loc + np.exp(log_var / 2) * eps
+
+    def draw_component(self, params: Mapping[str, Array], eps: Array) -> tuple[NDArray[np.intp], Array]:
+        """z (…) and normals independent of it, both from eps (…, latent_dim).
+
+        u = Φ(ε₁) falls into one of the intervals of length π_k, and its place in there is uniform again.
+        """
+        from scipy.special import ndtr, ndtri
+
+        u = ndtr(eps[..., 0].astype(np.float64))
+        edges = np.cumsum(np.exp(self.log_weights(params, np.float64)), dtype=np.float64)
+        edges = np.concatenate([[0.0], edges / edges[-1]])
+        z = np.clip(np.searchsorted(edges, u, side="right") - 1, 0, self.components - 1)
+        place = (u - edges[z]) / (edges[z + 1] - edges[z])
+        limits = np.finfo(np.float64)
+        left = eps.copy()
+        left[..., 0] = ndtri(np.clip(place, limits.tiny, 1 - limits.epsneg))
+        return z, left
+
+    def _checked(self, component: Any) -> NDArray[Any]:
+        z = np.asarray(component)
+        if z.dtype.kind not in "iu" or ((z < 0) | (z >= self.components)).any():
+            raise ValueError(f"component must be integers in [0, {self.components})")
+        return z
 
     def log_normals(self, stats: Array, mean: Array, var: Array) -> tuple[Array, Any]:
         """E log N(x; μ_k, σ_k²) (…, K) for x of this mean and these variances (…, latent_dim).
