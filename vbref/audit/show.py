@@ -87,6 +87,7 @@ def _codes(entries: Sequence[Entry]) -> list[str]:
 
 
 def source(function: object) -> str:
+    """Return the text of a function, compiled or not."""
     return inspect.getsource(getattr(function, "py_func", function)).rstrip()  # type: ignore[arg-type]
 
 

@@ -23,6 +23,7 @@ _COLOURS = {"misprint": "31", "notation": "33", "holds": "32", "FAILED": "1;31",
 
 
 def paint(text: str, kind: str, colour: bool) -> str:
+    """Return the text in the colour of its kind, where colours are wanted."""
     code = _COLOURS.get(kind)
     return f"\x1b[{code}m{text}\x1b[0m" if colour and code else text
 

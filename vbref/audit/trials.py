@@ -24,6 +24,7 @@ def trial(claim: Claim, name: str, instance: Any) -> Trial:
 
 
 def ask(claim: Claim, oracle: Callable[..., Any], instance: Any) -> Any:
+    """Return the oracle's value, or for a limit those at its steps; None where it does not apply."""
     if claim.limit is None:
         return oracle(instance)
     values = [oracle(instance, n) for n in claim.limit.steps]
@@ -81,6 +82,7 @@ def by_oracle(
 
 
 def with_constant(claim: Claim) -> Callable[[Any], Any]:
+    """Return the printed form with the constant that it leaves out."""
     printed, constant = claim.printed, claim.constant
     assert printed is not None
     assert constant is not None

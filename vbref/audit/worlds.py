@@ -98,11 +98,13 @@ class GaussianPair:
 
 
 def softmax(logits: Array) -> Array:
+    """Return e^logits over their sum on the last axis; complex steps pass through."""
     weights = np.exp(logits - logits.real.max(-1, keepdims=True))
     return weights / weights.sum(-1, keepdims=True)
 
 
 def normal_density(z: Any, loc: Any, scale: Any) -> Any:
+    """Return N(z; loc, scale²)."""
     return np.exp(-0.5 * ((z - loc) / scale) ** 2) / (scale * np.sqrt(2 * np.pi))
 
 

@@ -107,6 +107,7 @@ class Joint:
 def joint_law(
     q: Any, p_lambda: Any, dw: float = 1.0, dz: float = 1.0, correlation: float | None = None
 ) -> Joint:
+    """Return q(w, z) on cells dw × dz, with its marginals and conditionals, beside p_λ."""
     q = np.asarray(q, float)
     q_w, q_z = q.sum(1) * dz, q.sum(0) * dw
     return Joint(q, np.asarray(p_lambda, float), dw, dz, q_w, q_z, q / q_w[:, None], q / q_z, correlation)
@@ -162,6 +163,7 @@ class LinearGenerator:
 def linear_generator(
     G: Any, delta: float, *, E: Any, sigma: Any, P: Any, m: Any = None, c: float = 0.0
 ) -> LinearGenerator:
+    """Return a linear generator and encoder, with the covariances that follow from them."""
     G, E, sigma, P = (np.asarray(a, float) for a in (G, E, sigma, P))
     n, d = G.shape
     m = np.zeros(n) if m is None else np.asarray(m, float)

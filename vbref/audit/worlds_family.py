@@ -47,6 +47,7 @@ class EdgeFamily(Family):
 
 
 def finite_family(rng: Generator) -> Family:
+    """Return a family on two to four states."""
     n = int(rng.integers(2, 5))
     return Family(phi=rng.normal(size=n), f=rng.normal(size=n), dz=np.ones(n))
 

@@ -19,6 +19,7 @@ MARKS = {
 
 
 def escape(value: object) -> str:
+    """Return a value as text that is safe in HTML."""
     return html.escape(str(value))
 
 
@@ -29,6 +30,7 @@ def element(name: str, content: str, **attributes: str) -> str:
 
 
 def lines(parts: Iterable[str]) -> str:
+    """Return the parts that are not empty, one a line."""
     return "\n".join(part for part in parts if part)
 
 
@@ -38,6 +40,7 @@ def anchor(id: str) -> str:
 
 
 def link(id: str, text: str | None = None, **attributes: str) -> str:
+    """Return a link to the place of an id on the page."""
     return element("a", escape(id if text is None else text), href=f"#{anchor(id)}", **attributes)
 
 

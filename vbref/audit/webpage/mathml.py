@@ -25,6 +25,7 @@ _NARROW, _THIN, _THICK = "0.1em", "0.167em", "0.278em"
 
 
 def serialised(root: Element) -> str:
+    """Return a MathML tree as text."""
     return tostring(root, encoding="unicode")
 
 
@@ -74,6 +75,7 @@ def _table_width(rows: list[list[float]]) -> float:
 
 
 def converter() -> Callable[..., Element]:
+    """Return latex2mathml's conversion; ModuleNotFoundError says what to install."""
     try:
         from latex2mathml.converter import convert_to_element
     except ModuleNotFoundError as error:
