@@ -49,3 +49,8 @@ def vector_loop(function: F) -> F:
     The order is fixed when the loop is compiled, so the same input gives the same bits on one machine.
     """
     return numba.njit(nogil=True, fastmath={"contract", "nsz", "reassoc"}, **_OPTIONS)(function)
+
+
+def elementwise_loop(function: F) -> F:
+    """Compile a loop without sums over inlined formulas: a x + b may fuse, and nothing is reordered."""
+    return numba.njit(nogil=True, fastmath={"contract"}, **_OPTIONS)(function)

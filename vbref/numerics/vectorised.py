@@ -3,6 +3,8 @@
 import math
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
 from vbref.numerics.jit import inlined
 
@@ -38,3 +40,101 @@ def exp_decay(x):
     p = (p * r + 1.0) * r + 1.0
     power = np.int64((np.int64(n) + _BIAS) << _MANTISSA_BITS).view(np.float64)
     return p * power if x >= _LOWEST else 0.0
+
+
+_SINGLE_LOG2_E = np.float32(_LOG2_E)
+_SINGLE_LOG_2_HIGH = np.float32(0.693359375)  # 9 bits
+_SINGLE_LOG_2_LOW = np.float32(math.log(2) - 0.693359375)
+_S2, _S3, _S4, _S5, _S6, _S7 = (np.float32(1 / math.factorial(i)) for i in range(2, 8))
+_SINGLE_LOWEST, _SINGLE_HALF = np.float32(-87.0), np.float32(0.5)
+_SINGLE_BIAS, _SINGLE_BITS = np.int32(127), np.int32(23)
+_SINGLE_FLAT, _FLAT = np.float32(-20.0), -40.0  # below these eˣ − 1 rounds to −1
+
+
+@inlined
+def _power_and_rest_32(x):
+    """2ⁿ and e^r − 1 of a float32 x in [−87, 0], the terms from r⁸/8! on being below 6e-9."""
+    n = np.floor(x * _SINGLE_LOG2_E + _SINGLE_HALF)
+    r = (x - n * _SINGLE_LOG_2_HIGH) - n * _SINGLE_LOG_2_LOW
+    p = _S7 * r + _S6
+    p = p * r + _S5
+    p = p * r + _S4
+    p = p * r + _S3
+    p = p * r + _S2
+    p = p * (r * r) + r
+    # The outer int32 keeps Numba from widening the sum.
+    return np.int32((np.int32(n) + _SINGLE_BIAS) << _SINGLE_BITS).view(np.float32), p
+
+
+@inlined
+def _power_and_rest_64(x):
+    """2ⁿ and e^r − 1 of a float64 x in [−708, 0], as in `exp_decay`."""
+    n = np.floor(x * _LOG2_E + 0.5)
+    r = (x - n * _LOG_2_HIGH) - n * _LOG_2_LOW
+    p = _C13 * r + _C12
+    p = p * r + _C11
+    p = p * r + _C10
+    p = p * r + _C9
+    p = p * r + _C8
+    p = p * r + _C7
+    p = p * r + _C6
+    p = p * r + _C5
+    p = p * r + _C4
+    p = p * r + _C3
+    p = p * r + _C2
+    p = p * (r * r) + r
+    return np.int64((np.int64(n) + _BIAS) << _MANTISSA_BITS).view(np.float64), p
+
+
+@inlined
+def _exp_negative_32(x):
+    power, rest = _power_and_rest_32(_SINGLE_LOWEST if x < _SINGLE_LOWEST else x)
+    return power * rest + power
+
+
+@inlined
+def _exp_negative_64(x):
+    power, rest = _power_and_rest_64(_LOWEST if x < _LOWEST else x)
+    return power * rest + power
+
+
+@inlined
+def _tanh_32(x):
+    size = abs(x)
+    power, rest = _power_and_rest_32(_SINGLE_FLAT if -(size + size) < _SINGLE_FLAT else -(size + size))
+    less_one = power * rest + (power - np.float32(1))
+    y = (np.float32(0) - less_one) / (np.float32(2) + less_one)
+    return -y if x < np.float32(0) else y
+
+
+@inlined
+def _tanh_64(x):
+    size = abs(x)
+    power, rest = _power_and_rest_64(_FLAT if -(size + size) < _FLAT else -(size + size))
+    less_one = power * rest + (power - 1.0)
+    y = (0.0 - less_one) / (2.0 + less_one)
+    return -y if x < 0.0 else y
+
+
+def exp_negative(x):  # type: ignore[no-untyped-def]
+    """eˣ of x ≤ 0, float32 or float64, in compiled code; held at e^−87 or e^−708, and NaN stays NaN."""
+    return np.exp(x)
+
+
+def tanh(x):  # type: ignore[no-untyped-def]
+    """tanh x, float32 or float64, in compiled code: −t/(2 + t) at |x|, t = e^(−2|x|) − 1 without cancelling."""
+    return np.tanh(x)
+
+
+@overload(exp_negative, inline="always")
+def _exp_negative(x):  # type: ignore[no-untyped-def]
+    return _by_dtype(x, lambda x: _exp_negative_32(x), lambda x: _exp_negative_64(x))
+
+
+@overload(tanh, inline="always")
+def _tanh(x):  # type: ignore[no-untyped-def]
+    return _by_dtype(x, lambda x: _tanh_32(x), lambda x: _tanh_64(x))
+
+
+def _by_dtype(x, single, double):  # type: ignore[no-untyped-def]
+    return {types.float32: single, types.float64: double}.get(x)

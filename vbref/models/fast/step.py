@@ -1,0 +1,243 @@
+"""A training step in compiled code: the bound and its gradient on a share of the batch, then Adam.
+
+What `VAE.objective_and_grad` and `Adam.step` say in plain NumPy, for a diagonal posterior and a standard prior:
+the ELBO with its KL in closed form, or IWAE with the pathwise gradient. Each step has two phases that threads
+share without writing to the same place: the rows of the batch, each thread taking its images forward and back;
+then the rows of the weights, each thread forming its gradients and moving its parameters. So the sums, and
+the bits, are those of the number of threads and of nothing else.
+
+Rows behind the posterior are in the order image, sample: image i's k-th is row i K + k. In the decoder's
+backward pass c_k = ∂objective/∂log w_k does not multiply the wide x − p, but the narrow arrays on both sides
+of it: d_in = c ∘ (R Wᵀ), d_W = (c ∘ in)ᵀ R.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from vbref.models.fast import network
+from vbref.models.fast import rows as fused
+from vbref.numerics.jit import loop, parallel_loop
+
+BERNOULLI, GAUSSIAN = 0, 1
+_TILE = 1 << 16  # elements of a gradient that Adam meets while they are in the cache
+
+
+class Problem(NamedTuple):
+    """What does not change from step to step."""
+
+    encoder: NDArray[Any]
+    decoder: NDArray[Any]
+    activation: int
+    samples: int
+    likelihood: int
+    precision: float
+    iwae: bool
+
+
+class Memory(NamedTuple):
+    """All that a step writes to."""
+
+    params: NDArray[Any]
+    grads: NDArray[Any]
+    m: NDArray[Any]
+    v: NDArray[Any]
+    room: NDArray[Any]
+    c: NDArray[Any]  # an element a decoder row
+    log_w: NDArray[np.float64]
+    spare: NDArray[Any]  # (threads, 2 data_dim)
+
+
+@loop
+def gather(layer, room, x, order, begin, end):
+    """Rows order[begin:end] of x, each with a 1 after it, to where the first layer reads them."""
+    for i in range(begin, end):
+        start = layer.x + i * layer.ld_x
+        row = order[i]
+        for j in range(layer.fan_in):
+            room[start + j] = x[row, j]
+        room[start + layer.fan_in] = 1
+
+
+@loop
+def sample(problem, memory, noise, n, begin, end):
+    """z = loc + σ ε to the decoder's input, and log p(z)/q(z) of each row, −KL of the image for the ELBO."""
+    room, last, first = memory.room, problem.encoder[-1], problem.decoder[0]
+    latent, samples, half = first.fan_in, problem.samples, room.dtype.type(0.5)
+    for i in range(begin, end):
+        h = last.y + i * last.ld_y
+        loc, log_var = room[h : h + latent], room[h + latent : h + 2 * latent]
+        scale = np.exp(half * log_var)
+        kl = np.float64(fused.total(loc * loc + scale * scale - log_var)) - latent
+        spread = np.float64(fused.total(log_var))
+        for k in range(samples):
+            row = i * samples + k
+            z = room[first.x + row * first.ld_x : first.x + row * first.ld_x + latent]
+            e = noise[(k * n + i) * latent : (k * n + i + 1) * latent]
+            squares = 0.0
+            for j in range(latent):
+                z[j] = loc[j] + scale[j] * e[j]
+                squares += np.float64(e[j]) * e[j] - np.float64(z[j]) * z[j]
+            room[first.x + row * first.ld_x + latent] = 1
+            memory.log_w[row] = 0.5 * (squares + spread) if problem.iwae else -0.5 * kl
+
+
+@loop
+def likelihoods(problem, memory, spare, begin, end, residual):
+    """Add log p(x | z) to each row of log_w; with `residual` its gradient takes the place of the outputs."""
+    room, last, first = memory.room, problem.decoder[-1], problem.encoder[0]
+    for i in range(begin, end):
+        x = room[first.x + i * first.ld_x : first.x + i * first.ld_x + first.fan_in]
+        for row in range(i * problem.samples, (i + 1) * problem.samples):
+            out = room[last.y + row * last.ld_y : last.y + row * last.ld_y + last.fan_out]
+            if problem.likelihood == BERNOULLI:
+                memory.log_w[row] += fused.bernoulli(out, x, spare, residual)
+            else:
+                memory.log_w[row] += fused.gaussian(out, x, problem.precision, residual)
+
+
+@loop
+def combine(log_w, c, iwae):
+    """The objective of one image's weights, and its gradient by them: their mean, or log mean of e^log w."""
+    if not iwae:
+        c[:] = 1 / log_w.size
+        return log_w.mean()
+    top = log_w.max()
+    mass = 0.0
+    for k in range(log_w.size):
+        mass += math.exp(log_w[k] - top)
+    for k in range(log_w.size):
+        c[k] = math.exp(log_w[k] - top) / mass
+    return top + math.log(mass / log_w.size)
+
+
+@loop
+def statistics_backward(problem, memory, noise, n, begin, end):
+    """d_h of each image from d_z: Σ_k d_z, and ½ Σ_k d_z ε σ, with what prior and entropy add."""
+    room, last, first = memory.room, problem.encoder[-1], problem.decoder[0]
+    latent, samples, half = first.fan_in, problem.samples, room.dtype.type(0.5)
+    one, zero = room.dtype.type(1), room.dtype.type(0)
+    for i in range(begin, end):
+        h, d_h = last.y + i * last.ld_y, last.d_y + i * last.ld_y
+        for j in range(latent):
+            loc, log_var = room[h + j], room[h + latent + j]
+            scale = np.exp(half * log_var)
+            d_loc, d_scale = zero, zero
+            for k in range(samples):
+                row = i * samples + k
+                d = room[first.d_x + row * first.ld_x + j]
+                if problem.iwae:
+                    d -= memory.c[row] * room[first.x + row * first.ld_x + j]
+                d_loc += d
+                d_scale += d * noise[(k * n + i) * latent + j]
+            if problem.iwae:
+                room[d_h + j], room[d_h + latent + j] = d_loc, half * (d_scale * scale + one)
+            else:
+                room[d_h + j] = d_loc - loc
+                room[d_h + latent + j] = half * (d_scale * scale - scale * scale + one)
+
+
+@loop
+def images(problem, memory, x, order, noise, begin, end, spare):
+    """Phase one for images begin to end of the batch: their objective, and all cotangents."""
+    room, samples, n = memory.room, problem.samples, order.size
+    rows, first_row = (end - begin) * samples, begin * samples
+    gather(problem.encoder[0], room, x, order, begin, end)
+    network.forward(problem.encoder, problem.activation, memory.params, room, begin, end - begin)
+    sample(problem, memory, noise, n, begin, end)
+    network.forward(problem.decoder, problem.activation, memory.params, room, first_row, rows)
+    likelihoods(problem, memory, spare, begin, end, True)
+    value = 0.0
+    for i in range(begin, end):
+        own = slice(i * samples, (i + 1) * samples)
+        value += combine(memory.log_w[own], memory.c[own], problem.iwae)
+    c = memory.c[first_row : first_row + rows]
+    network.backward(problem.decoder, problem.activation, memory.params, room, first_row, rows, c, True)
+    statistics_backward(problem, memory, noise, n, begin, end)
+    last = problem.decoder[-1]
+    if samples > 1:
+        start = last.x + first_row * last.ld_x
+        network.scale_rows(room, start, last.ld_x, last.fan_in + 1, rows, c)
+    ones = memory.c[:1] * room.dtype.type(0) + room.dtype.type(1)
+    network.backward(
+        problem.encoder, problem.activation, memory.params, room, begin, end - begin, ones, False
+    )
+    return value
+
+
+@loop
+def _weights(layers, memory, rows, share, shares, update, settings):
+    for i in range(layers.size):
+        layer = layers[i]
+        fan_out = layer.fan_out
+        begin, end = share * (layer.fan_in + 1) // shares, (share + 1) * (layer.fan_in + 1) // shares
+        tile = max(16, _TILE // fan_out)
+        for start in range(begin, end, tile):
+            stop = min(start + tile, end)
+            network.weight_gradient(layer, memory.room, memory.grads, rows, start, stop)
+            if update:
+                a, b = layer.weight + start * fan_out, layer.weight + stop * fan_out
+                fused.adam(memory.params[a:b], memory.grads[a:b], memory.m[a:b], memory.v[a:b], settings[0],
+                           settings[1], settings[2], settings[3], settings[4], settings[5])  # fmt: skip
+
+
+@loop
+def weights(problem, memory, n, share, shares, update, settings):
+    """Phase two for a share of each layer's weights: their gradients, and with `update` Adam's step."""
+    _weights(problem.decoder, memory, n * problem.samples, share, shares, update, settings)
+    _weights(problem.encoder, memory, n, share, shares, update, settings)
+
+
+@parallel_loop
+def _images_shared(problem, memory, x, order, noise, values):
+    shares = values.size
+    for share in numba.prange(shares):
+        begin, end = share * order.size // shares, (share + 1) * order.size // shares
+        if begin < end:
+            values[share] = images(problem, memory, x, order, noise, begin, end, memory.spare[share])
+        else:
+            values[share] = 0.0
+
+
+@parallel_loop
+def _weights_shared(problem, memory, n, shares, update, settings):
+    for share in numba.prange(shares):
+        weights(problem, memory, n, share, shares, update, settings)
+
+
+@loop
+def step(problem, memory, x, order, noise, update, settings):
+    """Both phases for rows `order` of x; the objective's sum over them."""
+    shares = len(memory.spare)
+    if shares == 1:
+        value = images(problem, memory, x, order, noise, 0, order.size, memory.spare[0])
+        weights(problem, memory, order.size, 0, 1, update, settings)
+        return value
+    values = np.empty(shares)
+    _images_shared(problem, memory, x, order, noise, values)
+    _weights_shared(problem, memory, order.size, shares, update, settings)
+    return values.sum()
+
+
+@loop
+def steps(problem, memory, x, order, noise, batch, scale, done, learning_rate, beta1, beta2, epsilon, values):
+    """Adam up the objective of one minibatch after another; `scale` over a batch's size is the gradient's factor.
+
+    `done` steps went before. Stops at an objective that is not finite.
+    """
+    width = noise.size // order.size
+    settings = np.empty(6, memory.params.dtype)
+    for b in range(values.size):
+        rows = order[b * batch : (b + 1) * batch]
+        t = done + b + 1
+        settings[0] = -scale / rows.size
+        settings[1] = learning_rate / (1 - beta1**t)
+        settings[2], settings[3] = beta1, beta2
+        settings[4], settings[5] = 1 / (1 - beta2**t), epsilon
+        own = noise[b * batch * width : (b * batch + rows.size) * width]
+        values[b] = step(problem, memory, x, rows, own, True, settings)
+        if not math.isfinite(values[b]):
+            break

@@ -1,0 +1,151 @@
+"""`Trainer`: a VAE's parameters and Adam's moments in flat arrays, and compiled steps on them."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from vbref.models import door
+from vbref.models.fast import layout, rows, step
+from vbref.models.likelihood import Bernoulli, Gaussian
+from vbref.nn.optim import Adam
+from vbref.numerics import blas
+
+Array = NDArray[Any]
+_ACTIVATIONS = {"tanh": rows.TANH, "relu": rows.RELU}
+
+
+def applies(model: Any) -> bool:
+    """Whether the compiled step computes this model's objective and gradient.
+
+    It does for a VAE with an amortised diagonal posterior, a standard prior, a Bernoulli likelihood or a
+    Gaussian one with fixed σ, tanh or ReLU, the ELBO with its KL in closed form or IWAE's pathwise gradient.
+    """
+    options = getattr(model, "config", None) or {}
+    likelihood = getattr(model, "likelihood", None)
+    return (
+        type(model).__name__ == "VAE"
+        and (options["posterior"], options["inference"], options["prior"]) == ("diagonal", "amortised", "standard")
+        and options["activation"] in _ACTIVATIONS
+        and options["gradient"] == "pathwise"
+        and (options["objective"] == "iwae" or options["kl"] == "analytic")
+        and (isinstance(likelihood, Bernoulli) or getattr(likelihood, "scale", None) == "fixed")
+    )
+
+
+class Trainer:
+    """Steps of Adam up a VAE's objective, whole runs of them inside one compiled call.
+
+        trainer = Trainer(model, params, batch_size=100)
+        values = trainer.steps(x, order, noise)      # an epoch: the objective of each minibatch
+        trainer.params                               # views into the flat array, by name
+
+    The numbers are those of `VAE.objective_and_grad` and `nn.Adam` to rounding. `threads` share each batch
+    (all of Numba's by default); at a given number of them the same call gives the same bits. Raises ValueError
+    where `applies(model)` does not hold and for sizes below 1.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        params: Mapping[str, Array],
+        *,
+        batch_size: int,
+        k: int = 1,
+        optimizer: Adam | None = None,
+        state: Mapping[str, Array] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        if not applies(model):
+            raise ValueError("model must be one that vbref.models.fast.applies to")
+        threads = numba.get_num_threads() if threads is None else threads
+        door.size(batch_size=batch_size, k=k, threads=threads)
+        self.model, self.batch_size, self.k = model, batch_size, k
+        self.optimizer = Adam() if optimizer is None else optimizer
+        self._lay_out(min(threads, batch_size))
+        self.params = self._named(self._memory.params)
+        layout.copy_into(self.params, params)
+        self.state = {"step": np.zeros((), np.int64)}
+        for moment, flat in (("m", self._memory.m), ("v", self._memory.v)):
+            self.state |= {f"{moment}.{name}": view for name, view in self._named(flat).items()}
+        if state is not None:
+            layout.copy_into(self.state, state)
+
+    def _lay_out(self, threads: int) -> None:
+        model, decoder_rows = self.model, self.batch_size * self.k
+        weights, room = layout.Stack(), layout.Stack()
+        encoder = layout.network(
+            model.inference.encoder.widths, self.batch_size, weights, room, in_place=False, input_grad=False
+        )
+        decoder = layout.network(
+            model.decoder.widths, decoder_rows, weights, room, in_place=True, input_grad=True
+        )
+        self._problem = problem(model, encoder, decoder, self.k)
+        flat = [layout.aligned(weights.size, model.dtype) for _ in range(4)]
+        self._memory = step.Memory(
+            *flat,
+            room=layout.aligned(room.size, model.dtype),
+            c=np.zeros(decoder_rows, model.dtype),
+            log_w=np.zeros(decoder_rows),
+            spare=np.zeros((threads, 2 * layout.lines(model.data_dim)), model.dtype),
+        )
+
+    def _named(self, flat: Array) -> dict[str, Array]:
+        encoder = layout.views(flat, "encoder", self._problem.encoder)
+        return encoder | layout.views(flat, "decoder", self._problem.decoder)
+
+    def steps(
+        self, x: Array, order: NDArray[np.int64], noise: Array, *, scale: float = 1.0, schedule: float = 1.0
+    ) -> NDArray[np.float64]:
+        """One step for each minibatch of rows `order` of x; the objective, summed over rows, of each.
+
+        `noise` has the minibatches' noise one after another, each (k, n, latent_dim), in any shape of the
+        right size. `scale` times the gradient of the sum divided by the minibatch's size is what Adam is given;
+        `schedule` multiplies its steps. An objective that is not finite ends the run: what follows is NaN.
+        """
+        values = np.full(-(-len(order) // self.batch_size), np.nan)
+        adam, done = self.optimizer, int(self.state["step"])
+        with blas.single_threaded():
+            step.steps(
+                self._problem,
+                self._memory,
+                x,
+                order,
+                noise.reshape(-1),
+                self.batch_size,
+                float(scale),
+                done,
+                adam.learning_rate * schedule,
+                adam.beta1,
+                adam.beta2,
+                adam.epsilon,
+                values,
+            )
+        self.state["step"] += len(values)
+        return values
+
+    def objective_and_grad(self, x: Array, noise: Array) -> tuple[float, dict[str, Array]]:
+        """The model's `objective_and_grad` at the present parameters, for at most `batch_size` rows."""
+        with blas.single_threaded():
+            value = step.step(
+                self._problem, self._memory, x, np.arange(len(x)), noise.reshape(-1), False,
+                np.zeros(6, self._memory.params.dtype),
+            )  # fmt: skip
+        return value, {name: view.copy() for name, view in self._named(self._memory.grads).items()}
+
+
+def problem(model: Any, encoder: layout.Network, decoder: layout.Network, k: int) -> step.Problem:
+    """The compiled step's view of a model."""
+    gaussian = isinstance(model.likelihood, Gaussian)
+    return step.Problem(
+        encoder=encoder.layers,
+        decoder=decoder.layers,
+        activation=_ACTIVATIONS[model.decoder.activation],
+        samples=k,
+        likelihood=step.GAUSSIAN if gaussian else step.BERNOULLI,
+        precision=model.likelihood.sigma**-2 if gaussian else math.nan,
+        iwae=model.bound == "iwae",
+    )
