@@ -155,6 +155,10 @@ def _log_density(x: FloatArray, mu: FloatArray, tril: FloatArray) -> Any:
 
 
 def _whiten(residual: FloatArray, tril: FloatArray) -> FloatArray:
+    """L⁻¹ r. One factor for many r is solved once, with the r as its columns."""
+    if tril.ndim == 2:
+        columns = residual.reshape(-1, residual.shape[-1]).T
+        return np.linalg.solve(tril, columns).T.reshape(residual.shape)
     return np.linalg.solve(tril, residual[..., None])[..., 0]
 
 
@@ -203,7 +207,7 @@ def _lower(scale_tril: ArrayLike) -> FloatArray:
 
 
 def _aligned(factor: dict[str, FloatArray], **vectors: ArrayLike) -> list[FloatArray]:
-    """The vectors (..., D) and the factor (..., D, D), in this order, on common leading axes."""
+    """The vectors (..., D), on common leading axes, and the factor (..., D, D) that broadcasts to these."""
     *arrays, tril = check.floats(**vectors, **factor)
     d = tril.shape[-1]
     for name, vector in zip(vectors, arrays, strict=True):
@@ -211,7 +215,7 @@ def _aligned(factor: dict[str, FloatArray], **vectors: ArrayLike) -> list[FloatA
             raise ValueError(f"{name} must have shape (..., {d}), has {vector.shape}")
     heads = {name: vector[..., 0] for name, vector in zip(vectors, arrays, strict=True)}
     lead = check.broadcast(**heads, **dict.fromkeys(factor, tril[..., 0, 0]))
-    return [*(np.broadcast_to(v, (*lead, d)) for v in arrays), np.broadcast_to(tril, (*lead, d, d))]
+    return [*(np.broadcast_to(v, (*lead, d)) for v in arrays), tril]
 
 
 def _parameters(mean: ArrayLike, cov: ArrayLike) -> list[FloatArray]:
