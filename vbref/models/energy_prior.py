@@ -20,7 +20,7 @@ raises its own objective by the parameters it owns, z and z' counting as given b
     "posterior"  φ  λ2 A                               minus the right evae/D22
 
 Without λ3 the gradient by θ is unbiased for that of E A − E B: the ELBO's where z' is P's, and log p(x)'s
-where besides q is the posterior. A generator lags and smooths, and then V runs away from it. So by default the
+where besides q is the posterior. A generator lags, and V runs away from it. So by default the
 energy's `negatives` are "weighted": −log mean ω over all draws of a batch for V(z'), whose gradient averages
 ∇V(z') with weights ω̃ ∝ ω. It is biased by 1/(K N) times their variance, and not by what the generator lacks.
 
@@ -109,7 +109,7 @@ class EnergyPriorVAE(EnergyEvidence):
         posterior_weight: float = 1.0,
         slope_penalty: float = 0.0,
         negatives: str = "weighted",
-        energy_rate: float = 0.1,
+        energy_rate: float = 0.3,
         tilt: bool = True,
         likelihood: str = "bernoulli",
         scale: str = "fixed",

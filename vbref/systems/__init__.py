@@ -1,6 +1,6 @@
 """The systems that `vbref train` knows: one file, one line here, each."""
 
-from vbref.systems import avb, gmvae, stick_breaking, vae, vaegan
+from vbref.systems import avb, energy_prior, gmvae, stick_breaking, vae, vaegan
 from vbref.systems.base import Setting, System
 
 SYSTEMS: dict[str, System] = {
@@ -9,6 +9,7 @@ SYSTEMS: dict[str, System] = {
     "stick-breaking": stick_breaking.SYSTEM,
     "avb": avb.SYSTEM,
     "vaegan": vaegan.SYSTEM,
+    "energy-prior": energy_prior.SYSTEM,
 }
 
 __all__ = ["SYSTEMS", "Setting", "System"]
