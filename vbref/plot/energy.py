@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vbref.plot.figure import BLUE, INK, ORANGE, blank, dress
+from vbref.plot.figure import BLUE, INK, ORANGE, blank, dress, principal_plane
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
