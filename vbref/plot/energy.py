@@ -30,7 +30,9 @@ def energy_map(model: Any, params: Any, codes: Array, draws: Array) -> "Figure":
     log_p = model.prior.log_prob(params, (plane @ across.T + centre).astype(model.dtype))[0]
     figure, axes = blank(6.8, 5.6)
     height = np.minimum(log_p.max() - log_p, _DEEPEST)
-    filled = axes.contourf(line, line, height, levels=np.linspace(0, _DEEPEST, 13), cmap="Greys_r")
+    filled = axes.contourf(
+        line, line, height, levels=np.linspace(0, _DEEPEST, 13), cmap="Greys", vmax=2 * _DEEPEST
+    )
     figure.colorbar(filled, ax=axes, label="−log P(z), nats above the lowest", shrink=0.85)
     _dots(axes, points, drawn)
     words = ("z₁", "z₂") if model.latent_dim == 2 else ("first principal axis of the codes", "second")
