@@ -32,10 +32,10 @@ def name(options):
     return "-".join(map(str, options.values()))
 
 
-def setting(options, k=3, seed=0, **more):
+def setting(options, k=3, seed=0):
     """A small model away from its initial values, with x and noise."""
     rng = np.random.default_rng(seed)
-    model = VAEGAN(4, 2, (3,), (5, 4), gamma=0.6, **options, **more)
+    model = VAEGAN(4, 2, (3,), (5, 4), gamma=0.6, feature_scale=0.8, **options)
     params = {
         key: np.asarray(value + 0.3 * rng.standard_normal(value.shape))
         for key, value in model.init(rng).items()
@@ -98,7 +98,7 @@ def test_values_from_scipy(options):
         rec, made = special.expit(rec), special.expit(made)
     features = [net(params, "critic.trunk", v, last=True) for v in (x, rec, made)]
     t, t_rec, t_made = (net(params, "critic.head", f)[..., 0] for f in features)
-    log_f = stats.norm.logpdf(features[0], features[1]).sum(-1)
+    log_f = stats.norm.logpdf(features[0], features[1], 0.8).sum(-1)
     kl = vbref.kl.diag_normal(loc, np.exp(log_var / 2), np.zeros((3, 2)), np.ones((3, 2)))
     assert model.objective(params, x, noise) == pytest.approx((log_f.mean(0) - kl).sum(), rel=1e-11)
     d, d_rec, d_made = map(special.expit, (t, t_rec, t_made))
@@ -250,6 +250,7 @@ def test_dtypes_and_samples(dtype):
         ({"feature_layer": 2}, "feature_layer must be <= 1, was 2"),
         ({"feature_layer": 0}, "feature_layer must be an integer >= 1"),
         ({"gamma": -1.0}, "gamma must be a finite number >= 0"),
+        ({"feature_scale": 0.0}, "feature_scale must be a finite number > 0"),
         ({"scale": "head"}, "scale must not be 'head'"),
     ],
 )

@@ -2,7 +2,8 @@
 
 z ~ q(z | x), z' ~ p(z), x̃ and x' are the decoder's means there, f is the l-th layer of the discriminator and
 T its logit, D = σ(T). The reconstruction is N(f(x); f(x̃), I), whose −log is ½‖f(x) − f(x̃)‖² and a constant:
-with the sign of xu/28's first line, which its second does not turn with the others. Each player raises
+with the sign of xu/28's first line, which its second does not turn with the others. (I is s² I with
+`feature_scale` s; where features hardly move, unit noise would let q forget x.) Each player raises
 
     encoder      E_q log N(f(x); f(x̃), I) − KL(q ‖ p)                             no GAN
     decoder      γ E_q log N(f(x); f(x̃), I) + E g(T(x̃)) + E g(T(x'))              no KL
@@ -78,8 +79,9 @@ class VAEGAN:
 
     - `hidden`: widths of the encoder's hidden layers, in reverse of the decoder. `critic_hidden`: of the
       discriminator. `feature_layer` l: the hidden layer of it, from 1, whose features are compared.
-    - `gamma`: γ ≥ 0. `loss`: "non-saturating" or "saturating". `fakes`: what the discriminator and the
-      decoder's GAN terms read besides x, "both" or x' alone ("prior").
+    - `gamma`: γ ≥ 0. `feature_scale`: s > 0, 1 in the paper. `loss`: "non-saturating" or "saturating".
+    - `fakes`: what the discriminator and the decoder's GAN terms read besides x, "both" x̃ and x', or "prior",
+      x' alone.
     - `likelihood`, `scale`, `sigma`, `activation`, `dtype`: as in `VAE`. The prior is N(0, I).
 
     A binary x beside the decoder's grey means is told from them at a glance: a Bernoulli likelihood goes
@@ -95,6 +97,7 @@ class VAEGAN:
         *,
         feature_layer: int = 1,
         gamma: float = 1.0,
+        feature_scale: float = 1.0,
         loss: str = "non-saturating",
         fakes: str = "both",
         activation: str = "tanh",
@@ -109,12 +112,15 @@ class VAEGAN:
         door.size(data_dim=data_dim, latent_dim=latent_dim)
         if not (isinstance(gamma, int | float) and 0 <= gamma < math.inf):
             raise ValueError(f"gamma must be a finite number >= 0, was {gamma!r}")
+        if not (isinstance(feature_scale, int | float) and 0 < feature_scale < math.inf):
+            raise ValueError(f"feature_scale must be a finite number > 0, was {feature_scale!r}")
         if scale == "head":
             raise ValueError("scale must not be 'head': σ is no part of the decoder here")
         widths = {name: door.widths(name, options[name]) for name in ("hidden", "critic_hidden")}
         self._config = door.plain(options) | widths
         self.data_dim, self.latent_dim, self.dtype = data_dim, latent_dim, dtype
-        self.gamma, self.loss, self.fakes = float(gamma), loss, fakes
+        self.gamma, self.feature_scale = float(gamma), float(feature_scale)
+        self.loss, self.fakes = loss, fakes
         self.likelihood = make_likelihood(likelihood, data_dim, scale, sigma)
         self.posterior, self.prior = DiagonalPosterior(latent_dim), DiagonalPrior(latent_dim)
         self.encoder = MLP((data_dim, *hidden, self.posterior.width), activation, prefix="encoder")
@@ -287,12 +293,15 @@ class VAEGAN:
         return d_mean * at.mean * (1 - at.mean) if bernoulli else d_mean
 
     def _features(self, run: _Run) -> tuple[Array, Array]:
-        """log N(f(x); f(x̃), I) (K, N), and the gradient by x̃ of its mean over K."""
+        """log N(f(x); f(x̃), s² I) (K, N), and the gradient by x̃ of its mean over K."""
         real, _, _ = self.critic.forward(run.params, run.x)
         f, t, saved = self.critic.forward(run.params, run.rec.mean)
-        r = real - f
-        d_mean, _ = self.critic.backward(run.params, r / len(r), np.zeros_like(t), saved)
-        return -(r * r + r.dtype.type(_LOG_2PI)).sum(axis=-1) / 2, d_mean
+        r = (real - f) / self.feature_scale
+        d_mean, _ = self.critic.backward(
+            run.params, r / (self.feature_scale * len(r)), np.zeros_like(t), saved
+        )
+        normaliser = r.dtype.type(_LOG_2PI + 2 * math.log(self.feature_scale))
+        return -(r * r + normaliser).sum(axis=-1) / 2, d_mean
 
     def _minus_kl(self, h: Array) -> tuple[Array, Array]:
         """E_q log p(z) + H(q) (N,), and its gradient by h."""

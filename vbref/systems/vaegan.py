@@ -16,8 +16,10 @@ def build(config: Config, data_dim: int) -> Any:
     """The VAE-GAN that the configuration says; its discriminator is as wide as its encoder."""
     from vbref.models import VAEGAN
 
-    names = ("activation", "likelihood", "dtype", "loss", "gamma", "fakes", "feature_layer")
-    options = {name: config[name] for name in names} | sigma_options(config)
+    names = ("activation", "likelihood", "dtype", "loss", "gamma", "fakes", "feature_layer", "feature_scale")
+    options = {name: config[name] for name in names}
+    if config["likelihood"] == "gaussian":
+        options |= sigma_options(config)
     hidden = tuple(config["hidden"])
     return VAEGAN(data_dim, config["latent"], hidden, hidden, **options)
 
@@ -59,7 +61,8 @@ SYSTEM = System(
         "gamma": Setting(1.0, "VAE-GAN: weight of the decoder's reconstruction (1)"),
         "fakes": Setting("both", "VAE-GAN: what is told from the data (both)", ("both", "prior")),
         "feature_layer": Setting(1, "VAE-GAN: the layer whose features are compared (1)"),
+        "feature_scale": Setting(0.2, "VAE-GAN: the scale at which they are (0.2; 1 in the paper)"),
     },
-    defaults={"likelihood": "gaussian"},
+    defaults={"likelihood": "gaussian", "sigma": 0.3, "learning_rate": 5e-4},
     ignores=("prior", "posterior", "objective", "gradient"),
 )
