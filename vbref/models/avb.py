@@ -42,7 +42,7 @@ from vbref.models.prior import DiagonalPrior
 from vbref.nn.mlp import MLP
 from vbref.players import Player
 
-_NODES = 32
+_NODES = 16
 _VAR_FLOOR = 1e-6
 _CHOICES = {
     "saddle": ("logistic", "f-divergence"),
@@ -215,7 +215,7 @@ class AVB:
 
     @door.overflow_named()
     def moments(self, params: Mapping[str, Array], x: Array) -> Moments:
-        """Mean and scale (N, latent_dim) of q(z | x), over 32 fixed ε; variances have 1e-6 added."""
+        """Mean and scale (N, latent_dim) of q(z | x), over 16 fixed ε; variances have 1e-6 added."""
         params, (x,) = door.together(params, self.shapes(), x=x)
         door.batch(x, self.data_dim)
         return self._moments(params, x)
@@ -301,7 +301,7 @@ def _log_prior_over_r(draw: _Draw) -> Array:
 
 
 def _standardised_nodes(dims: int) -> Array:
-    """32 fixed draws of N(0, I) in pairs ±ε, of mean 0 and, each coordinate, variance 1."""
+    """16 fixed draws of N(0, I) in pairs ±ε, of mean 0 and, each coordinate, variance 1."""
     half = np.random.default_rng(0).standard_normal((_NODES // 2, dims))
     nodes = np.concatenate([half, -half])
     return nodes / np.sqrt((nodes * nodes).mean(axis=0))
