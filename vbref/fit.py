@@ -44,6 +44,7 @@ def fit(
     resume: bool = False,
     progress: bool = False,
     on_epoch: Report | None = None,
+    device: str = "cpu",
 ) -> tuple[Params, History]:
     """Raise the model's objective over minibatches of x; return (params, history).
 
@@ -66,6 +67,9 @@ def fit(
     each row of the history, a dict of arrays with one entry an epoch: a bound per row in nats for each
     player ("train" for a model with one objective), "validation", and "seconds".
 
+    `device="cuda"` trains a VAE with Bernoulli likelihood by Adam wholly on a GPU, in the order of rows that
+    `rng` gives, but with noise of its own; without validation and checkpoints.
+
     Raises ValueError for sizes below 1, no validation rows, unknown words, options that do not go together,
     and a checkpoint of another run; FloatingPointError where the objective is not finite or overflows.
     """
@@ -77,6 +81,12 @@ def fit(
     if validation is not None and _per_point(model):
         raise ValueError("validation must be None for per-point inference: new rows have no posterior")
     optimizer = _adam(learning_rate) if optimizer is None else _checked_optimizer(optimizer)
+    if _on_cuda(device, validation=validation, checkpoint=checkpoint):
+        from vbref.cuda import training
+
+        options = {"optimizer": optimizer, "schedule": schedule, "k": k, "scale": scale, "prepare": prepare}
+        options |= {"params": params, "on_epoch": on_epoch, "epochs": epochs, "batch_size": batch_size}
+        return training.fit(model, x, rng=rng, **options)
     run = _Run(model, x, validation, rng, batch_size, k, scale, optimizer, schedule, prepare)
     state = run.resumed(checkpoint) if resume and checkpoint is not None else run.started(params)
     with _bar(progress, epochs, state.epoch) as show:
@@ -235,6 +245,16 @@ class _Run:
                 raise ValueError(f"{path}: its run had {name} = {was.get(name)}, this one has {now[name]}")
         if record["rng"]["bit_generator"] != type(self.rng.bit_generator).__name__:
             raise ValueError(f"{path}: its run drew from {record['rng']['bit_generator']}, rng does not")
+
+
+def _on_cuda(device: str, **absent: Any) -> bool:
+    # Here and not above, as in `_adam`.
+    from vbref.numerics.device import choice
+
+    given = [name for name, value in absent.items() if value is not None]
+    if choice(device) and given:
+        raise ValueError(f"{given[0]} must be None for device='cuda'")
+    return device == "cuda"
 
 
 def _adam(learning_rate: float) -> Any:

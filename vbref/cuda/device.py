@@ -17,9 +17,10 @@ from numba import cuda
 from numpy.typing import DTypeLike, NDArray
 
 # Small problems leave most of a GPU idle, which is no mistake of the caller.
-numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+_config: Any = numba.config
+_config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
-SIMULATED = bool(numba.config.ENABLE_CUDASIM)
+SIMULATED = bool(_config.ENABLE_CUDASIM)
 
 
 class Unavailable(RuntimeError):
@@ -108,11 +109,15 @@ class Tile:
         return blocks(columns, self.side), blocks(rows, self.side)
 
 
+TILES = (Tile(128, 8, 8), Tile(64, 16, 4), Tile(32, 16, 2))
+
+
 def tile(rows: int, columns: int) -> Tile:
     """The largest tile that still gives each of some hundred multiprocessors a block."""
     if SIMULATED:
         return Tile(8, 4, 2)
-    return Tile(64, 16, 4) if blocks(rows, 64) * blocks(columns, 64) >= 100 else Tile(32, 16, 2)
+    enough = (t for t in TILES if blocks(rows, t.side) * blocks(columns, t.side) >= 100)
+    return next(enough, TILES[-1])
 
 
 def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:

@@ -1,0 +1,97 @@
+"""Every kernel there is, with the types it gets: what the tests compile."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numba
+import numpy as np
+
+from vbref.cuda import elementwise, matrices, noise, products, steps
+from vbref.cuda.activations import ACTIVATIONS
+from vbref.cuda.device import TILES
+from vbref.kl.beta import beta_kl, beta_kl_grad
+from vbref.kl.discrete import bernoulli_kl, bernoulli_kl_grad
+from vbref.kl.gamma import gamma_kl, gamma_kl_grad
+from vbref.kl.kumaraswamy import kumaraswamy_beta_kl, kumaraswamy_beta_kl_grad
+from vbref.kl.normal import normal_kl, normal_kl_grad, standard_normal_kl, standard_normal_kl_grad
+
+Kernel = tuple[str, Any, tuple[Any, ...]]
+LONG, COUNTER, DOUBLE = numba.int64, numba.uint64, numba.float64[::1]
+_FORMULAS = {
+    2: ((bernoulli_kl, bernoulli_kl_grad), (standard_normal_kl, standard_normal_kl_grad)),
+    4: (
+        (normal_kl, normal_kl_grad),
+        (beta_kl, beta_kl_grad),
+        (gamma_kl, gamma_kl_grad),
+        (kumaraswamy_beta_kl, kumaraswamy_beta_kl_grad),
+    ),
+}
+
+
+class Types:
+    """Arrays of one number by their dimensions."""
+
+    def __init__(self, number: Any) -> None:
+        scalar = numba.from_dtype(np.dtype(number))
+        self.scalar, self.one, self.two, self.three = scalar, scalar[::1], scalar[:, ::1], scalar[:, :, ::1]
+
+
+def every(number: Any) -> Iterator[Kernel]:
+    """(name, kernel, signature) of all kernels that work in `number`."""
+    t = Types(number)
+    for rooms in (_kl, _matrices, _noise, _products, _steps):
+        yield from rooms(number, t)
+
+
+def _kl(number: Any, t: Types) -> Iterator[Kernel]:
+    for arguments, formulas in _FORMULAS.items():
+        for value, grad in formulas:
+            yield value.__name__, elementwise.compiled(value, arguments, 1), (t.one,) * (arguments + 1)
+            yield grad.__name__, elementwise.compiled(grad, arguments, 2), (t.one,) * arguments + (t.two,)
+
+
+def _matrices(number: Any, t: Types) -> Iterator[Kernel]:
+    six = (t.two, t.three, t.three) * 2
+    for d in (1, 7, matrices.LARGEST):
+        yield f"matrices.value {d}", matrices.compiled(matrices.value_kernel, d, number), (*six, t.one)
+        outs = (t.two, t.three) * 2
+        yield f"matrices.grad {d}", matrices.compiled(matrices.grad_kernel, d, number), (*six, *outs)
+
+
+def _noise(number: Any, t: Types) -> Iterator[Kernel]:
+    for draw in (noise.NORMAL[number], noise.UNIFORM[number]):
+        yield draw.__name__, noise.filler(draw), (COUNTER, LONG, t.one)
+    yield "word", noise.filler(noise.word), (COUNTER, LONG, COUNTER[::1])
+
+
+def _products(number: Any, t: Types) -> Iterator[Kernel]:
+    yield "plain", products.plain, (t.two,) * 3
+    yield "tiled", products.tiled(16, number), (t.two,) * 3
+    yield "column_sums", products.column_sums(32, 8, number), (t.two, t.one)
+    # A side of 128 is for float32: in float64 its sums alone would take half the registers there are.
+    for tile in TILES if number is np.float32 else TILES[1:]:
+        for turned, names in (
+            *(((False, False), (name, "identity")) for name in ACTIVATIONS),
+            *(((False, True), ("identity", name)) for name in ACTIVATIONS),
+            ((True, False), ("identity", "identity")),
+        ):
+            name = f"blocked {tile.side} {turned} {names}"
+            yield name, products.compiled(tile, number, turned, *names), (t.two, t.two, t.one, t.two, t.two)
+
+
+def _steps(number: Any, t: Types) -> Iterator[Kernel]:
+    clock = LONG[::1]
+    for binarise in (False, True):
+        yield "gather", steps.gather(number, binarise), (t.two, clock, clock, COUNTER, t.two)
+    yield "sample", steps.sample(number), (t.two, clock, COUNTER, t.two)
+    for weighted in (False, True):
+        rows = (t.two, t.two, t.two, t.two, clock, COUNTER, t.one)
+        yield "weights", steps.weights(number, 128, weighted), rows
+        back = (t.two, t.one, t.two, t.two, clock, COUNTER, t.two)
+        yield "posterior", steps.posterior(number, weighted), back
+    for bound in (steps.iwae_bound, steps.elbo_bound):
+        yield bound.__name__, bound(number), (t.one, t.two, t.one)
+    yield "cotangent", steps.cotangent, (t.two, t.two, t.one)
+    # Totals and Adam's corrections are float64 whatever the number.
+    yield "close float64", steps.close(128), (t.one, LONG, LONG, DOUBLE, clock, DOUBLE, t.one)
+    yield "adam", steps.adam(number), (t.one,) * 4 + (t.scalar, t.one, t.one)

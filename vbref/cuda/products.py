@@ -1,0 +1,190 @@
+"""The product of two matrices, three times: plain, in tiles of shared memory, in blocks of registers.
+
+C = A B needs 2 R C D operations on R D + D C + R C numbers. The plain form reads two numbers an operation, from
+memory. A tile that a block loads once serves `side` rows or columns; micro × micro sums in a thread's registers
+use each number that leaves shared memory `micro` times. That is as much as a GPU's arithmetic needs.
+
+The third form also is a layer: y = φ(x W + b) forward, and backward (d_y Wᵀ) φ'(y of the layer below) and
+xᵀ d_y, with A or B read as it lies, turned.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from vbref.cuda import device
+from vbref.cuda.activations import ACTIVATIONS
+from vbref.cuda.device import Tile
+
+
+def plain(a, b, out):
+    """One thread an output, all from memory."""
+    column, row = cuda.grid(2)
+    if row < out.shape[0] and column < out.shape[1]:
+        total = a[row, 0] * b[0, column]
+        for i in range(1, a.shape[1]):
+            total += a[row, i] * b[i, column]
+        out[row, column] = total
+
+
+def tiled(side: int, number: Any) -> Any:
+    """One thread an output; a block loads side × side of A and of B at a time, and reads each `side` times."""
+    zero = number(0)
+
+    def product(a, b, out):
+        left = cuda.shared.array((side, side), number)
+        right = cuda.shared.array((side, side), number)
+        column, row = cuda.grid(2)
+        x, y = cuda.threadIdx.x, cuda.threadIdx.y
+        total = zero
+        for start in range(0, a.shape[1], side):
+            inside = row < a.shape[0] and start + x < a.shape[1]
+            left[y, x] = a[row, start + x] if inside else zero
+            inside = start + y < b.shape[0] and column < b.shape[1]
+            right[y, x] = b[start + y, column] if inside else zero
+            cuda.syncthreads()
+            for i in range(side):
+                total += left[y, i] * right[i, x]
+            cuda.syncthreads()
+        if row < out.shape[0] and column < out.shape[1]:
+            out[row, column] = total
+
+    return product
+
+
+def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, slope: Any) -> Any:
+    """out = φ(A B + bias) φ'(gate), where a bias and a gate are given; A and B turned as said.
+
+    A bias or a gate of length 0 is none. Shared rows of A are one longer than the tile, so that threads that
+    write a column meet different banks.
+    """
+    side, depth, micro = tile.side, tile.depth, tile.micro
+    step = side // micro
+    threads = step * step
+    zero = number(0)
+
+    def product(a, b, bias, gate, out):
+        left = cuda.shared.array((depth, side + 1), number)
+        right = cuda.shared.array((depth, side + 1), number)
+        sums = cuda.local.array((micro, micro), number)
+        x, y = cuda.threadIdx.x, cuda.threadIdx.y
+        row, column = cuda.blockIdx.y * side, cuda.blockIdx.x * side
+        inner = a.shape[0] if turn_a else a.shape[1]
+        for i in range(micro):
+            for j in range(micro):
+                sums[i, j] = zero
+        for start in range(0, inner, depth):
+            for e in range(y * step + x, side * depth, threads):
+                # Consecutive threads take what lies side by side in memory.
+                if turn_a:
+                    i, r = e // side, e % side
+                    inside = start + i < inner and row + r < out.shape[0]
+                    left[i, r] = a[start + i, row + r] if inside else zero
+                else:
+                    i, r = e % depth, e // depth
+                    inside = start + i < inner and row + r < out.shape[0]
+                    left[i, r] = a[row + r, start + i] if inside else zero
+                if turn_b:
+                    i, c = e % depth, e // depth
+                    inside = start + i < inner and column + c < out.shape[1]
+                    right[i, c] = b[column + c, start + i] if inside else zero
+                else:
+                    i, c = e // side, e % side
+                    inside = start + i < inner and column + c < out.shape[1]
+                    right[i, c] = b[start + i, column + c] if inside else zero
+            cuda.syncthreads()
+            for q in range(depth):
+                for i in range(micro):
+                    for j in range(micro):
+                        sums[i, j] += left[q, y + i * step] * right[q, x + j * step]
+            cuda.syncthreads()
+        for i in range(micro):
+            for j in range(micro):
+                r, c = row + y + i * step, column + x + j * step
+                if r < out.shape[0] and c < out.shape[1]:
+                    value = sums[i, j]
+                    if bias.shape[0] > 0:
+                        value += bias[c]
+                    value = activate(value)
+                    if gate.shape[0] > 0:
+                        value *= slope(gate[r, c])
+                    out[r, c] = value
+
+    return product
+
+
+def column_sums(width: int, height: int, number: Any) -> Any:
+    """out[c] = Σ_r d[r, c], `height` threads a column, `width` columns a block."""
+    zero = number(0)
+
+    def sums(d, out):
+        parts = cuda.shared.array((height, width), number)
+        x, y = cuda.threadIdx.x, cuda.threadIdx.y
+        column = cuda.blockIdx.x * width + x
+        total = zero
+        if column < d.shape[1]:
+            for r in range(y, d.shape[0], height):
+                total += d[r, column]
+        parts[y, x] = total
+        cuda.syncthreads()
+        if y == 0 and column < d.shape[1]:
+            for i in range(1, height):
+                total += parts[i, x]
+            out[column] = total
+
+    return sums
+
+
+@functools.cache
+def compiled(tile: Tile, number: Any, turned: tuple[bool, bool], activation: str, below: str) -> Any:
+    """`blocked`, compiled, with φ of `activation` and φ' of `below`."""
+    return device.kernel(blocked(tile, number, *turned, ACTIVATIONS[activation][0], ACTIVATIONS[below][1]))
+
+
+@functools.cache
+def compiled_column_sums(number: Any) -> tuple[Any, tuple[int, int]]:
+    """`column_sums`, compiled, and its block."""
+    block = (4, 2) if device.SIMULATED else (32, 8)
+    return device.kernel(column_sums(*block, number)), block
+
+
+def layer(x: Any, weight: Any, bias: Any, activation: str, out: Any, stream: Any = 0) -> None:
+    """out = φ(x W + b)."""
+    _launch(x, weight, bias, None, out, (False, False), (activation, "identity"), stream)
+
+
+def layer_backward(d: Any, weight: Any, below: Any, activation: str, out: Any, stream: Any = 0) -> None:
+    """out = (d Wᵀ) φ'(below), with `below` the output of the layer below, or None where there is none."""
+    _launch(d, weight, None, below, out, (False, True), ("identity", activation), stream)
+
+
+def weight_gradient(x: Any, d: Any, d_weight: Any, d_bias: Any, stream: Any = 0) -> None:
+    """d_weight = xᵀ d, d_bias = Σ_n d."""
+    _launch(x, d, None, None, d_weight, (True, False), ("identity", "identity"), stream)
+    run, block = compiled_column_sums(np.dtype(d.dtype).type)
+    run[device.blocks(d.shape[1], block[0]), block, stream](d, d_bias)
+
+
+def _launch(
+    a: Any,
+    b: Any,
+    bias: Any,
+    gate: Any,
+    out: Any,
+    turned: tuple[bool, bool],
+    names: tuple[str, str],
+    stream: Any,
+) -> None:
+    number = np.dtype(out.dtype).type
+    tile = device.tile(*out.shape)
+    bias = _none(number, 1) if bias is None else bias
+    gate = _none(number, 2) if gate is None else gate
+    compiled(tile, number, turned, *names)[tile.grid(*out.shape), tile.block, stream](a, b, bias, gate, out)
+
+
+@functools.cache
+def _none(number: Any, dimensions: int) -> Any:
+    """What stands for no bias or no gate."""
+    return device.empty((0,) * dimensions, number)

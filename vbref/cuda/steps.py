@@ -1,0 +1,257 @@
+"""The small kernels of a training step, between the products: rows, draws, likelihood, weights, Adam.
+
+Row r = k N + n of a batch is sample k of datum n. `clock` is on the device, so that one recorded graph serves
+every step: [steps taken, first row of the batch in the epoch's order, draws of noise used, draws of the
+data's stream used]. A step takes the next draws of each stream, and no draw is used twice.
+"""
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from vbref.cuda import device
+from vbref.cuda.noise import NORMAL, UNIFORM
+from vbref.kl.normal import standard_normal_kl, standard_normal_kl_grad
+from vbref.numerics.jit import scalar
+from vbref.numerics.stable import log1pexp, sigmoid
+
+
+@scalar
+def draw(loc, log_var, epsilon):
+    """z = μ + σ ε."""
+    return loc + math.exp(type(loc)(0.5) * log_var) * epsilon
+
+
+@scalar
+def log_ratio(z, log_var, epsilon):
+    """log p(z) − log q(z | x) of a coordinate: ½(ε² + log σ² − z²)."""
+    return type(z)(0.5) * (epsilon * epsilon + log_var - z * z)
+
+
+@scalar
+def log_bernoulli(x, logit):
+    """x l − log(1 + e^l)."""
+    return x * logit - log1pexp(logit)
+
+
+@scalar
+def exponential(x):
+    """eˣ."""
+    return math.exp(x)
+
+
+@scalar
+def logarithm(x):
+    """log x."""
+    return math.log(x)
+
+
+@scalar
+def adam_change(m, v, correction_1, correction_2, epsilon):
+    """m̂/(√v̂ + ε)."""
+    return m * correction_1 / (math.sqrt(v * correction_2) + epsilon)
+
+
+@scalar
+def power(base, exponent):
+    """base^exponent."""
+    return math.pow(base, exponent)
+
+
+def gather(number: Any, binarise: bool) -> Any:
+    """out[i, j] = data[order[first + i], j], or that made 1 with this probability, else 0."""
+    uniform, zero, one = UNIFORM[number], number(0), number(1)
+
+    def rows(data, order, clock, seed, out):
+        i = cuda.grid(1)
+        if i < out.shape[0] * out.shape[1]:
+            n, j = i // out.shape[1], i % out.shape[1]
+            value = data[order[clock[1] + n], j]
+            if binarise:
+                value = one if uniform(seed, clock[3] + i) < value else zero
+            out[n, j] = value
+
+    return rows
+
+
+def sample(number: Any) -> Any:
+    """z[r] = μ_n + σ_n ε_r, with h_n = (μ_n, log σ_n²)."""
+    normal = NORMAL[number]
+
+    def posterior_draw(h, clock, seed, z):
+        i = cuda.grid(1)
+        if i < z.shape[0] * z.shape[1]:
+            d = z.shape[1]
+            r, j = i // d, i % d
+            n = r % h.shape[0]
+            z[r, j] = draw(h[n, j], h[n, d + j], normal(seed, clock[2] + i))
+
+    return posterior_draw
+
+
+def weights(number: Any, threads: int, weighted: bool) -> Any:
+    """log p(x_n | z_r), a block a row; with `weighted` log p(x, z) − log q(z | x), the log-weight."""
+    normal, zero = NORMAL[number], number(0)
+
+    def log_weights(logits, x, h, z, clock, seed, out):
+        parts = cuda.shared.array(threads, number)
+        r, t = cuda.blockIdx.x, cuda.threadIdx.x
+        n, d = r % x.shape[0], z.shape[1]
+        total = zero
+        for j in range(t, logits.shape[1], threads):
+            total += log_bernoulli(x[n, j], logits[r, j])
+        if weighted:
+            for j in range(t, d, threads):
+                epsilon = normal(seed, clock[2] + r * d + j)
+                total += log_ratio(z[r, j], h[n, d + j], epsilon)
+        parts[t] = total
+        cuda.syncthreads()
+        half = threads // 2
+        while half > 0:
+            if t < half:
+                parts[t] += parts[t + half]
+            cuda.syncthreads()
+            half //= 2
+        if t == 0:
+            out[r] = parts[0]
+
+    return log_weights
+
+
+def iwae_bound(number: Any) -> Any:
+    """value_n = log mean_k w and c = ∂value/∂log w = w/Σ w, in place of log w; one thread a datum."""
+    zero = number(0)
+
+    def bound(log_w, h, value):
+        n = cuda.grid(1)
+        rows = value.shape[0]
+        if n < rows:
+            samples = log_w.shape[0] // rows
+            top = log_w[n]
+            for k in range(1, samples):
+                top = log_w[k * rows + n] if log_w[k * rows + n] > top else top
+            total = zero
+            for k in range(samples):
+                w = exponential(log_w[k * rows + n] - top)
+                log_w[k * rows + n] = w
+                total += w
+            for k in range(samples):
+                log_w[k * rows + n] /= total
+            value[n] = top + logarithm(total / number(samples))
+
+    return bound
+
+
+def elbo_bound(number: Any) -> Any:
+    """value_n = mean_k log p(x | z_k) − KL(q ‖ p), and c = 1/K in place of log p; one thread a datum."""
+    zero, one = number(0), number(1)
+
+    def bound(log_lik, h, value):
+        n = cuda.grid(1)
+        rows = value.shape[0]
+        if n < rows:
+            d, samples = h.shape[1] // 2, log_lik.shape[0] // rows
+            total = zero
+            for k in range(samples):
+                total += log_lik[k * rows + n]
+                log_lik[k * rows + n] = one / number(samples)
+            total /= number(samples)
+            for j in range(d):
+                total -= standard_normal_kl(h[n, j], h[n, d + j])
+            value[n] = total
+
+    return bound
+
+
+def cotangent(logits, x, c):
+    """logits[r, j] ← c_r (x_nj − σ(logits[r, j])), the derivative of Σ c_r log p(x_n | z_r)."""
+    i = cuda.grid(1)
+    if i < logits.shape[0] * logits.shape[1]:
+        r, j = i // logits.shape[1], i % logits.shape[1]
+        logits[r, j] = c[r] * (x[r % x.shape[0], j] - sigmoid(logits[r, j]))
+
+
+def posterior(number: Any, weighted: bool) -> Any:
+    """d_h_n from d_z and c: for the ELBO plus −dKL/dh; `weighted` plus that of c (log p(z) − log q(z))."""
+    normal, zero, half = NORMAL[number], number(0), number(0.5)
+
+    def backward(d_z, c, z, h, clock, seed, d_h):
+        i = cuda.grid(1)
+        d = z.shape[1]
+        if i < h.shape[0] * d:
+            rows = h.shape[0]
+            n, j = i // d, i % d
+            scale = exponential(half * h[n, d + j])
+            d_loc = d_log_var = zero
+            for r in range(n, z.shape[0], rows):
+                slope = d_z[r, j]
+                if weighted:
+                    slope -= c[r] * z[r, j]
+                    d_log_var += half * c[r]
+                d_loc += slope
+                epsilon = normal(seed, clock[2] + r * d + j)
+                d_log_var += slope * half * scale * epsilon
+            if not weighted:
+                by_loc, by_log_var = standard_normal_kl_grad(h[n, j], h[n, d + j])
+                d_loc -= by_loc
+                d_log_var -= by_log_var
+            d_h[n, j] = d_loc
+            d_h[n, d + j] = d_log_var
+
+    return backward
+
+
+def close(threads: int) -> Any:
+    """Add the batch's values to the epoch's total, in float64, move the clock, set Adam's 1/(1 − βᵗ)."""
+    zero, one = np.float64(0), np.float64(1)
+
+    def tick(values, draws, data_draws, total, clock, betas, corrections):
+        parts = cuda.shared.array(threads, np.float64)
+        t = cuda.threadIdx.x
+        own = zero
+        for n in range(t, values.shape[0], threads):
+            own += values[n]
+        parts[t] = own
+        cuda.syncthreads()
+        if t == 0:
+            for i in range(1, threads):
+                own += parts[i]
+            total[0] += own
+            clock[0] += 1
+            clock[1] += values.shape[0]
+            clock[2] += draws
+            clock[3] += data_draws
+            steps = np.float64(clock[0])
+            corrections[0] = one / (one - power(betas[0], steps))
+            corrections[1] = one / (one - power(betas[1], steps))
+
+    return tick
+
+
+def adam(number: Any) -> Any:
+    """θ ← θ + rate m̂/(√v̂ + ε) along g = factor share d_θ, up the bound; rates = [rate, factor, β₁, β₂, ε]."""
+    one = number(1)
+
+    def step(theta, d_theta, m, v, share, rates, corrections):
+        i = cuda.grid(1)
+        if i < theta.shape[0]:
+            g = d_theta[i] * (rates[1] * share)
+            m[i] = rates[2] * m[i] + (one - rates[2]) * g
+            v[i] = rates[3] * v[i] + (one - rates[3]) * (g * g)
+            theta[i] += rates[0] * adam_change(m[i], v[i], corrections[0], corrections[1], rates[4])
+
+    return step
+
+
+@functools.cache
+def compiled(make: Any, *options: Any) -> Any:
+    """The kernel that `make` gives for these options, or `make` itself where it is a kernel."""
+    return device.kernel(make(*options) if options else make)
+
+
+def reducers() -> int:
+    """Threads of a block that sums: a power of two."""
+    return 4 if device.SIMULATED else 128
