@@ -88,7 +88,7 @@ def bounds(
 
 
 def history(history: Mapping[str, Any]) -> "Figure":
-    """The bounds of each epoch."""
+    """The bounds of each epoch, or in a game what each player raises, which need be no bound."""
     figure, axes = blank(6.4, 4.2)
     from matplotlib.ticker import MaxNLocator
 
@@ -101,7 +101,8 @@ def history(history: Mapping[str, Any]) -> "Figure":
     axes.ticklabel_format(useOffset=False)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axes.legend(frameon=False, fontsize=9, loc="lower right")
-    dress(axes, "epoch", "nats per datum", "the bound while training")
+    alone = {name for name, _ in named} <= {"train", "validation"}
+    dress(axes, "epoch", "nats per datum", "the bound while training" if alone else "what each player raises")
     return figure
 
 
