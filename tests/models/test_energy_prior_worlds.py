@@ -40,7 +40,7 @@ def decayed(epochs):
 def fitted():
     rng = np.random.default_rng(0)
     x, held = world(rng, 1500), world(rng, 1000)
-    model = small()
+    model = small(energy_rate=0.6)
     params, _ = fit(model, x, epochs=50, batch_size=100, learning_rate=0.01, rng=rng, schedule=decayed(50))
     return model, params, x, held
 
