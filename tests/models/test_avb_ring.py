@@ -83,12 +83,9 @@ def test_avb_on_a_ring_is_a_nat_and_more_above_the_best_gaussian():
     model = AVB(1, 2, (WIDTH, WIDTH), noise_dim=4, critic_steps=2, contrast="adaptive", **OPTIONS)
     critic, train = model.players
     game = OnlyInference(model, critic, Player("train", train.objective_and_grad, ("encoder.",)))
-    params, history = game.fitted(1500, 5e-3)
+    params, _ = game.fitted(1500, 1e-2)
     noise = np.random.default_rng(1).standard_normal((200_000, 1, 4))
     z = model.draw(params, np.full((1, 1), X), noise)[:, 0]
     assert abs(z).max() < 4
-    print(
-        gaussian_gap, [binned_kl(z, c) for c in (50, 100, 200)], history["train"][-20:].mean(), LOG_EVIDENCE
-    )
     assert binned_kl(z, 200) < gaussian_gap - 1
     assert (np.histogram(np.arctan2(*z.T), 8)[0] > 1000).all()

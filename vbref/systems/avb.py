@@ -62,7 +62,7 @@ SYSTEM = System(
         "contrast": Setting("adaptive", "AVB: what q is told from (adaptive)", ("adaptive", "none")),
         "saddle": Setting("logistic", "AVB: the critic's objective (logistic)", ("logistic", "f-divergence")),
         "noise_dim": Setting(16, "AVB: width of q's noise (16)"),
-        "critic_steps": Setting(1, "AVB: steps of the critic for each of the model (1)"),
+        "critic_steps": Setting(2, "AVB: steps of the critic for each of the model (2)"),
     },
     ignores=("prior", "posterior", "objective", "gradient"),
 )
