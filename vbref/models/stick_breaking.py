@@ -233,7 +233,7 @@ class StickBreakingVAE:
 
     def _value(self, run: Mapping[str, Any]) -> float:
         if self.analytic_kl:
-            kl_rows = self.posterior.kl(run["h"], self._alpha(run["params"]))[0].sum(axis=-1)
+            kl_rows = self.posterior.kl(run["h"], self._alpha(run["params"])).sum(axis=-1)
             return door.total(bounds.elbo_split_one(run["log_lik"], kl_rows))
         return door.total(bounds.elbo(self._log_w(run)))
 
@@ -243,8 +243,8 @@ class StickBreakingVAE:
         """(d_h, d_log α₀) with the KL in closed form, whose cotangent is −1 a row."""
         nothing = np.zeros((), c.dtype)
         d_h = self.posterior.sample_backward(d_log_v, d_log_rest, nothing, run["saved_v"])
-        saved = self.posterior.kl(run["h"], self._alpha(run["params"]))[1]
-        by_h, by_alpha = self.posterior.kl_backward(np.array(-1, c.dtype), saved)
+        alpha = self._alpha(run["params"])
+        by_h, by_alpha = self.posterior.kl_backward(np.array(-1, c.dtype), run["h"], alpha)
         return d_h + by_h, by_alpha
 
     def _ratio_backward(

@@ -107,22 +107,22 @@ class Kumaraswamy:
         d_log_b = d_log_q * (1 - beta - y) - d_log_v * beta / a + d_log_rest * rise
         return np.concatenate([d_log_a.sum(axis=0), d_log_b.sum(axis=0)], axis=-1)
 
-    def kl(self, h: Array, concentration: Array) -> tuple[Array, Any]:
-        """KL(q(v) ‖ Beta(1, α)), (N, fractions), and what backward needs."""
+    def kl(self, h: Array, concentration: Array) -> Array:
+        """KL(q(v) ‖ Beta(1, α)), (N, fractions)."""
         a, b = self.shapes(h)
         given = a, b, np.ones((), h.dtype), concentration
         if self.terms is None:
-            return kl.kumaraswamy_beta(*given), given
-        return kl.kumaraswamy_beta_series(*given, self.terms), given
+            return kl.kumaraswamy_beta(*given)
+        return kl.kumaraswamy_beta_series(*given, self.terms)
 
-    def kl_backward(self, d_kl: Array, given: Any) -> tuple[Array, Array]:
+    def kl_backward(self, d_kl: Array, h: Array, concentration: Array) -> tuple[Array, Array]:
         """(d_h, d_log α)."""
-        a, b, one, concentration = given
+        a, b = self.shapes(h)
+        given = a, b, np.ones((), h.dtype), concentration
         if self.terms is None:
             by_a, by_b, _, by_concentration = kl.kumaraswamy_beta_grad(*given)
         else:
-            slopes = kl.kumaraswamy_beta_series_grad(a, b, one, concentration, self.terms)
-            by_a, by_b, _, by_concentration = slopes
+            by_a, by_b, _, by_concentration = kl.kumaraswamy_beta_series_grad(*given, terms=self.terms)
         d_h = np.concatenate([d_kl * by_a * a, d_kl * by_b * b], axis=-1)
         return d_h, (d_kl * by_concentration * concentration).sum()
 
