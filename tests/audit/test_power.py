@@ -72,6 +72,34 @@ def test_words_and_refusals_are_no_formulas():
     assert {m.after for m in source(text).mutants} == {"return -x[-1]"}
 
 
+EFFORT = [
+    "_MOST = 9\ndef f(x):\n    return x < _MOST\n",
+    "def f(x):\n    for _ in range(60):\n        pass\n",
+    "def f(x):\n    return [x for _ in range(60)]\n",
+    "def f(x):\n    return {x: quad(x, nodes=4, epsabs=1e-9)}\n",
+    "def f(x):\n    z, w = np.polynomial.legendre.leggauss(40)\n",
+    "def f(x):\n    return {x: x.sum() > 0}\n",
+]
+
+
+@pytest.mark.parametrize("text", EFFORT)
+def test_effort_and_thresholds_are_no_formulas(text):
+    assert [m.after for m in source(text).mutants] == []
+
+
+def test_what_looks_like_effort_and_is_used_is_mutated():
+    used = source("_MOST = 9\ndef f(x):\n    return [x < _MOST, _MOST]\n").mutants
+    assert {m.after for m in used} == {"_MOST = 8"}
+    loop = source("def f(x):\n    for i in range(60):\n        pass\n").mutants
+    assert {m.after for m in loop} == {"for i in range(59)", "for i in range(60 - 1)"}
+
+
+def test_a_grid_is_effort_in_the_audit_alone():
+    text = "def f(x):\n    z = np.linspace(0.0, 9.0, 601)\n"
+    assert Source("vbref.audit.worlds_planted", text).mutants == []
+    assert source(text).mutants != []
+
+
 def test_a_mutant_computes_the_mistake_and_leaves_the_source_as_it_was():
     planted = source("def f(a, b):\n    return a - b\n")
     values = {}
@@ -185,6 +213,29 @@ def test_survivors_make_the_exit_status_1(monkeypatch, capsys):
     )
     assert vbref("audit", "--power", "vbref.kl.normal") == 1
     assert "survived: vbref/kl/normal.py" in capsys.readouterr().out
+
+
+def test_an_interrupt_reports_what_was_judged_and_exits_130(monkeypatch, capsys):
+    def interrupted(mutants, jobs, progress):
+        yield run.Outcome(mutants[0], "killed", "a test")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "measure", interrupted)
+    assert vbref("audit", "--power", "vbref.kl.normal") == 130
+    said = capsys.readouterr()
+    assert said.err.startswith("vbref: interrupted after 1 of ")
+    assert "vbref.kl.normal" in said.out
+
+
+def test_the_table_goes_by_room_and_module():
+    mutants = run.select(["vbref.nn.layers"])[:1] + run.select(["vbref.nn.mlp"])[:2]
+    rows = report([run.Outcome(m, "killed", "a test") for m in mutants]).splitlines()[1:]
+    assert [row.split()[:2] for row in rows] == [
+        ["vbref.nn", "3"],
+        ["vbref.nn.layers", "1"],
+        ["vbref.nn.mlp", "2"],
+        ["all", "3"],
+    ]
 
 
 def test_what_a_decorator_wraps_is_mutated_too(tmp_path, monkeypatch):

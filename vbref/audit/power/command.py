@@ -1,11 +1,14 @@
 """`vbref audit --power`: how many planted mistakes the tests and the audit see."""
 
 import argparse
+import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 SEED = 0
+_INTERRUPTED = 130
 
 
 def add_options(parser: Any) -> None:
@@ -22,21 +25,31 @@ def add_options(parser: Any) -> None:
 
 
 def run_power(args: argparse.Namespace) -> int:
-    """Plant the mistakes and print what survives. 0 where 99 % die, 1 where not, 2 for bad usage."""
+    """Plant the mistakes and print what survives. 0 where 99 % die, 1 where not, 2 bad usage, 130 Ctrl-C."""
     from vbref.audit.power import run
     from vbref.audit.power.equivalents import stale
     from vbref.audit.power.report import LEAST, rate, report
 
+    outcomes: list[run.Outcome] = []
+    interrupted = False
     try:
         chosen = run.select(args.ids)
         drawn = run.sample(chosen, args.sample or len(chosen), args.seed)
-        outcomes = list(run.measure(drawn, args.jobs, _progress(len(drawn))))
+        step = _progress(len(drawn))
+        for outcome in run.measure(drawn, args.jobs, lambda name: step(name, outcomes)):
+            outcomes.append(outcome)
     except (LookupError, run.NoTests, ImportError) as error:
         print(f"vbref: {error.args[0]}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        interrupted = True
     modules = dict.fromkeys(mutant.module for mutant in chosen)
     forgotten = stale((m for module in modules for m in run.source(module).mutants), modules)
+    if interrupted:
+        print(f"vbref: interrupted after {len(outcomes)} of {len(drawn)} mutants", file=sys.stderr)
     print(report(outcomes, forgotten))
+    if interrupted:
+        return _INTERRUPTED
     return 0 if rate(outcomes) >= LEAST and not forgotten else 1
 
 
@@ -46,16 +59,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _progress(total: int) -> Callable[[str], None]:
-    """Return what is told the name of each check and mutant as it ends: one line rewritten on a terminal."""
-    if not sys.stderr.isatty():
-        return lambda name: None
-    done = 0
+def _progress(total: int) -> Callable[[str, Sequence[Any]], None]:
+    """Return what is told each check and mutant as it ends: one line rewritten on a terminal, else none."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return lambda name, outcomes: None
 
-    def step(name: str) -> None:
-        nonlocal done
-        done += " | " in name
-        print(f"\r\x1b[K{done:5}/{total}  {name[:90]}", end="\r", file=sys.stderr, flush=True)
+    def step(name: str, outcomes: Sequence[Any]) -> None:
+        alive = sum(outcome.status not in ("killed", "equivalent") for outcome in outcomes)
+        width = max(shutil.get_terminal_size().columns - 1, 20)
+        line = f"{len(outcomes)}/{total}, {alive} alive  {name}"[:width]
+        print(f"\x1b[K{line}", end="\r", file=sys.stderr, flush=True)
 
     return step
 

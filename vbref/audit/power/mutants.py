@@ -14,7 +14,8 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from vbref.audit.power.operators import OPERATORS, constant
+from vbref.audit.power.accuracy import effort_of
+from vbref.audit.power.operators import OPERATORS, constant, sum_for_mean
 from vbref.audit.power.published import PUBLISHED
 from vbref.audit.power.scope import Scope, claim_ids, formulas_of_claims, formulas_without_draws
 
@@ -75,6 +76,7 @@ class _Context:
     statement: Place
     formula: bool  # whether what is here is a formula at all
     compared: bool = False
+    sign_asked: bool = False  # compared with 0
 
 
 class Source:
@@ -128,7 +130,8 @@ class Source:
     def _sites(self) -> Iterator[tuple[Mutant, Place, ast.AST]]:
         times: Counter[str] = Counter()
         texts: dict[ast.AST, str] = {}
-        for place, context in _walk(self.tree, self._scope()):
+        effort = effort_of(self.tree, grids=self.module.startswith("vbref.audit."))
+        for place, context in _walk(self.tree, self._scope(), effort):
             for operator, wrong in _mistakes(place.get(), context):
                 statement = context.statement.get()
                 before = texts.get(statement) or texts.setdefault(statement, _text(statement))
@@ -162,7 +165,7 @@ def _mistakes(node: ast.AST, context: _Context) -> Iterator[tuple[str, ast.AST]]
     """Return each operator's name with what it makes of the node, each result once."""
     seen = {ast.dump(node)}
     for operator in OPERATORS:
-        if context.compared and operator is constant:
+        if (context.compared and operator is constant) or (context.sign_asked and operator is sum_for_mean):
             continue
         for wrong in operator(node):
             if ast.dump(wrong) not in seen:
@@ -192,30 +195,32 @@ def _text(node: ast.AST) -> str:
     return ast.unparse(node).split(":\n")[0].replace("\n", " ")
 
 
-def _walk(tree: ast.Module, scope: Scope | None) -> Iterator[tuple[Place, _Context]]:
+def _walk(tree: ast.Module, scope: Scope | None, effort: set[ast.AST]) -> Iterator[tuple[Place, _Context]]:
     for index, statement in enumerate(tree.body):
         place = Place(tree, "body", index)
         constants = scope is None and isinstance(statement, ast.Assign)
-        yield from _below(place, _Context(MODULE_LEVEL, place, constants), scope)
+        yield from _below(place, _Context(MODULE_LEVEL, place, constants), scope, effort)
 
 
-def _below(place: Place, context: _Context, scope: Scope | None) -> Iterator[tuple[Place, _Context]]:
+def _below(
+    place: Place, context: _Context, scope: Scope | None, effort: set[ast.AST]
+) -> Iterator[tuple[Place, _Context]]:
     node = place.get()
-    if isinstance(node, _WORDS) or _is_words(node):
+    if isinstance(node, _WORDS) or _is_words(node) or node in effort:
         return
     context = _inside(node, place, context, scope)
     if context.formula:
         yield place, context
-    compared = replace(context, compared=context.compared or isinstance(node, ast.Compare))
+    inner = _compared(node, context)
     for field, value in ast.iter_fields(node):
         if field in _APART and isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda | ast.arg):
             continue
         if isinstance(value, list):
             for index, child in enumerate(value):
                 if isinstance(child, ast.AST):
-                    yield from _below(Place(node, field, index), compared, scope)
+                    yield from _below(Place(node, field, index), inner, scope, effort)
         elif isinstance(value, ast.AST):
-            yield from _below(Place(node, field), compared, scope)
+            yield from _below(Place(node, field), inner, scope, effort)
 
 
 def _inside(node: ast.AST, place: Place, context: _Context, scope: Scope | None) -> _Context:
@@ -230,6 +235,13 @@ def _inside(node: ast.AST, place: Place, context: _Context, scope: Scope | None)
     if isinstance(node, ast.stmt):
         return replace(context, statement=place)
     return context
+
+
+def _compared(node: ast.AST, context: _Context) -> _Context:
+    if not isinstance(node, ast.Compare):
+        return context
+    zero = any(isinstance(side, ast.Constant) and side.value == 0 for side in node.comparators)
+    return replace(context, compared=True, sign_asked=zero)
 
 
 def _is_words(node: ast.AST) -> bool:

@@ -126,10 +126,22 @@ def swapped_arguments(node: ast.AST) -> Iterator[ast.AST]:
     if name in _SYMMETRIC | _NO_FORMULA or any(isinstance(arg, ast.Starred) for arg in args):
         return
     for i in range(len(args) - 1):
+        if _alike(name, args, i):
+            continue
         yield ast.Call(node.func, [*args[:i], args[i + 1], args[i], *args[i + 2 :]], node.keywords)
     half = len(args) // 2
     if half > 1 and len(args) % 2 == 0:
         yield ast.Call(node.func, [*args[half:], *args[:half]], node.keywords)
+
+
+def _alike(name: str, args: list[ast.expr], i: int) -> bool:
+    """Whether arguments i and i + 1 play one part: x and loc of a density, operands of equal indices."""
+    if name == "normal_density":
+        return i == 0
+    if name == "einsum" and i > 0 and isinstance(args[0], ast.Constant):
+        indices = str(args[0].value).split("->")[0].split(",")
+        return indices[i - 1] == indices[i]
+    return False
 
 
 def swapped_roles(node: ast.AST) -> Iterator[ast.AST]:

@@ -1,10 +1,11 @@
-"""The table of `vbref audit --power`: by module, then the survivors by name."""
+"""The table of `vbref audit --power`: by room and module, then the survivors by name."""
 
 from collections.abc import Sequence
 from itertools import groupby
 from textwrap import shorten
 
 from vbref.audit.power.equivalents import Equivalent
+from vbref.audit.power.modules import room_of
 from vbref.audit.power.run import Outcome
 
 LEAST = 0.99
@@ -19,13 +20,20 @@ def rate(outcomes: Sequence[Outcome]) -> float:
 
 def report(outcomes: Sequence[Outcome], stale: Sequence[Equivalent] = ()) -> str:
     """Return the whole report as text."""
-    lines = [_row("module", "mutants", "killed", "equivalent", "survived", "rate")]
-    for module, group in groupby(sorted(outcomes, key=_module), _module):
-        lines.append(_counts(module, list(group)))
+    lines = [_row("", "mutants", "killed", "equivalent", "survived", "rate")]
+    for room, group in groupby(sorted(outcomes, key=_module), _room):
+        lines += _of_room(room, list(group))
     lines.append(_counts("all", outcomes))
     lines += [text for outcome in sorted(outcomes, key=_place) for text in _survivor(outcome)]
     lines += [f"stale: {entry.mutant} is no mutant any more" for entry in stale]
     return "\n".join(lines)
+
+
+def _of_room(room: str, outcomes: Sequence[Outcome]) -> list[str]:
+    """Return the room's own row and, where it has more than one, its modules' below it."""
+    modules = [(name, list(group)) for name, group in groupby(outcomes, _module)]
+    below = [_counts(f"  {name}", group) for name, group in modules] if len(modules) > 1 else []
+    return [_counts(room if below else modules[0][0], outcomes), *below]
 
 
 def _counts(name: str, outcomes: Sequence[Outcome]) -> str:
@@ -53,6 +61,10 @@ def _survivor(outcome: Outcome) -> list[str]:
 
 def _module(outcome: Outcome) -> str:
     return outcome.mutant.module
+
+
+def _room(outcome: Outcome) -> str:
+    return f"vbref.{room_of(outcome.mutant.module)}"
 
 
 def _place(outcome: Outcome) -> tuple[str, int]:

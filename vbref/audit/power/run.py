@@ -3,9 +3,11 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -91,8 +93,14 @@ def _measure_room(room: str, mutants: list[Mutant], jobs: int, progress: Progres
     if folder is None and not room.startswith("audit."):
         raise NoTests("--power judges formulas by the tests, which are in the source checkout only")
     files = tests_of(room, folder) if folder else []
+    survived: list[tuple[Outcome, list[str]]] = []
     for outcome, left in judged(mutants, files, jobs, progress):
-        yield _second_chance(outcome, left) if outcome.status == "survived" and left else outcome
+        if outcome.status == "survived" and left:
+            survived.append((outcome, left))
+        else:
+            yield outcome
+    with ThreadPoolExecutor(jobs) as pool:
+        yield from pool.map(lambda pair: _second_chance(*pair), survived)
 
 
 def _second_chance(outcome: Outcome, tests: Sequence[str]) -> Outcome:
@@ -124,10 +132,14 @@ def _serve(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     env = {**os.environ, "NUMBA_DISABLE_JIT": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "vbref.audit.power.server"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True, start_new_session=True
     ) as server:
         assert server.stdin is not None
         assert server.stdout is not None
-        with server.stdin as pipe:
-            json.dump(request, pipe)
-        yield from map(json.loads, server.stdout)
+        try:
+            with server.stdin as pipe:
+                json.dump(request, pipe)
+            yield from map(json.loads, server.stdout)
+        finally:  # nothing of it outlives an interrupt: the session is its own and its forks'
+            if server.poll() is None:
+                os.killpg(server.pid, signal.SIGKILL)

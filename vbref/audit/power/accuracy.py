@@ -1,0 +1,51 @@
+"""What sets how well a number is computed, not which: no formula, so nothing of it is mutated.
+
+Thresholds: what is compared with, and a module's constant that is used in nothing but comparisons, ranges and
+slices. Effort: a count of repetitions whose number is not used, a tolerance or a number of nodes given by
+keyword, a rule of quadrature. In the audit also a grid: its oracles integrate on grids alone.
+"""
+
+import ast
+from collections.abc import Iterator
+
+_RULES = {"leggauss", "hermgauss", "hermegauss"}
+_EFFORT = {"nodes", "limit", "tol", "rtol", "atol", "xtol", "epsabs", "epsrel", "max_iter", "maxiter"}
+_THRESHOLDS = (ast.Compare, ast.Slice)
+
+
+def effort_of(tree: ast.Module, grids: bool) -> set[ast.AST]:
+    """Return the roots of what is effort or a grid, and the module's constants that are thresholds."""
+    found: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.For(ast.Name("_"), count) | ast.comprehension(ast.Name("_"), count):
+                found.add(count)
+            case ast.keyword(arg=name, value=value) if name in _EFFORT:
+                found.add(value)
+            case ast.Call(ast.Attribute(attr=name)) if name in _RULES or (grids and name == "linspace"):
+                found.add(node)
+    return found | _only_thresholds(tree)
+
+
+def _only_thresholds(tree: ast.Module) -> set[ast.AST]:
+    """Return the assignments at the top whose names are used, and only as thresholds or in ranges."""
+    uses = list(_uses(tree, False))
+    free = {name for name, threshold in uses if not threshold}
+    bound = {name for name, threshold in uses if threshold} - free
+    return {node for node in tree.body if isinstance(node, ast.Assign) and _targets(node) <= bound}
+
+
+def _uses(node: ast.AST, threshold: bool) -> Iterator[tuple[str, bool]]:
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+        yield node.id, threshold
+    inside = threshold or isinstance(node, _THRESHOLDS) or _is_range(node)
+    for child in ast.iter_child_nodes(node):
+        yield from _uses(child, inside)
+
+
+def _is_range(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"
+
+
+def _targets(node: ast.Assign) -> set[str]:
+    return {part.id for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)}
