@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import vbref
+from vbref.cli import main
 from vbref.models import AVB, VAEGAN
 from vbref.systems import SYSTEMS
 
@@ -90,3 +91,13 @@ def test_collapse_is_seen(name):
     found = doubts(name, model, params)
     assert "posterior collapse: 0 of 3 latent units" in found
     assert "mode collapse: samples come near" in found
+
+
+@pytest.mark.parametrize("name", ["avb", "vaegan"])
+def test_train_and_evaluate(name, tmp_path, capsys):
+    folder = tmp_path / name
+    small = ["--epochs", "1", "--hidden", "8", "--latent", "2", "--test-size", "20", "--out", str(folder)]
+    assert main(["train", name, *small]) == 0
+    assert "1 (prior)" in capsys.readouterr().out
+    assert main(["evaluate", str(folder)]) == 0
+    assert main(["train", name, "--prior", "learned", "--out", str(tmp_path / "other")]) == 2
