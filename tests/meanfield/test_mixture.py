@@ -53,6 +53,26 @@ def test_the_bound_never_falls(x, prior, seed):
     assert model.weights.sum() <= 1 + 1e-12
 
 
+@pytest.mark.parametrize("concentration", [1e4, 1e8, 1e12])
+@pytest.mark.parametrize("process", [False, True])
+def test_large_concentrations_lose_no_digits(process, concentration):
+    """log Γ of them does: the bound of two rows would fall by 1e-11, and one of two nats be off by 1e-3."""
+    x = np.array([[0.0, 1.0], [0.5, -1.0]])
+    options = {"mean_precision": 1e6, "inverse_scale": 1.0, "mean": [0.0, 0.0], "process": process}
+    model = GaussianMixture(2, concentration=concentration, **options).fit(x, rng=0, max_iter=100)
+    alone = GaussianMixture(1, **options).fit(x)
+    if process:  # a prior so concentrated leaves the first stick next to nothing
+        assert model.elbo == pytest.approx(alone.elbo, abs=3 / concentration)
+    else:
+        even = GaussianMixture(2, concentration=1e300, **options).fit(x, rng=0, max_iter=100)
+        assert model.elbo == pytest.approx(even.elbo, abs=3 / concentration)
+
+
+def test_one_component_needs_no_start():
+    x = vbref.load_faithful()
+    assert GaussianMixture(1).fit(x).elbo == GaussianMixture(1).fit(x, rng=3).elbo
+
+
 def test_a_wrong_update_is_caught(monkeypatch):
     """The tests of monotonicity can fail: an M-step that forgets the prior's C_0."""
     from vbref.meanfield.engine import BoundFell

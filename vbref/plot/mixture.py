@@ -36,7 +36,8 @@ def clusters(model: "GaussianMixture", x: Array) -> "Figure":
         dress(axes, "x", "density", "the predictive density at the rows")
         return figure
     center, plane, names = _plane(rows)
-    axes.scatter(*((rows - center) @ plane).T, s=14, c=colours, alpha=0.8, linewidths=0)
+    points = (rows - center) @ plane
+    axes.scatter(points[:, 0], points[:, 1], s=14, c=colours, alpha=0.8, linewidths=0)
     _ellipses(axes, model, (model.means - center) @ plane, plane, palette)
     dress(axes, *names, "responsibilities, and E[Λ]⁻¹ at one and two deviations")
     return figure

@@ -78,8 +78,8 @@ class GaussianMixture:
 
         Of the runs the one with the highest bound is kept. A start is a k-means of some rows, drawn from
         `rng`; or `resp` (N, K), responsibilities that sum to one over k, or `means` (K, D), each of which
-        gets the rows nearest to it. A sweep is an E-step and an M-step. `tol` and `max_iter` end a run as
-        in `engine.ascend`.
+        gets the rows nearest to it; one component needs none of these. A sweep is an E-step and an M-step.
+        `tol` and `max_iter` end a run as in `engine.ascend`.
 
         x is read in one pass a sweep, a part at a time, and not copied: it may be a memory map larger than
         the memory. Sums are float64, their order the same for any number of threads.
@@ -146,7 +146,7 @@ class GaussianMixture:
         given = [
             name for name, value in (("rng", rng), ("resp", resp), ("means", means)) if value is not None
         ]
-        if not given or {"resp", "means"} <= set(given):
+        if (not given and self.n_components > 1) or {"resp", "means"} <= set(given):
             raise ValueError(
                 "a fit must start from one of rng, resp, means: " + (" and ".join(given) or "none given")
             )

@@ -78,7 +78,7 @@ class State:
     def evidence_bound(self) -> Bound:
         """E[log p(X | Z, μ, Λ)] + E[log p(Z | π)] + H(q(Z)) − KL(q(π) ‖ p(π)) − KL(q(μ, Λ) ‖ p(μ, Λ))."""
         s, w, c = self.statistics, self.weights, self.components
-        addends = np.concatenate([c.log_likelihood(s), s.count * w.expected_log, [s.entropy], -w.kl, -c.kl])
+        addends = np.concatenate([c.log_likelihood(s), s.count * w.expected_log, [s.entropy, -w.kl], -c.kl])
         return Bound(float(addends.sum()), lambda: float(np.abs(addends).sum()) + c.cancellation(s))
 
     def terms(self) -> dict[str, float]:
@@ -87,9 +87,9 @@ class State:
         return {
             "E log p(X | Z, mu, Lambda)": float(c.log_likelihood(s).sum()),
             "E log p(Z | pi)": float(s.count @ w.expected_log),
-            "E log p(pi)": float(w.log_prior.sum()),
+            "E log p(pi)": w.log_prior,
             "E log p(mu, Lambda)": float(c.log_prior.sum()),
             "-E log q(Z)": s.entropy,
-            "-E log q(pi)": -float(w.log_posterior.sum()),
+            "-E log q(pi)": w.entropy,
             "-E log q(mu, Lambda)": -float(c.log_posterior.sum()),
         }

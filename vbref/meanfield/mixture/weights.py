@@ -1,30 +1,34 @@
 """The mixing weights: a Dirichlet, or a stick broken again and again (Dirichlet process)."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, digamma, gammaln
+from scipy.special import digamma
+
+from vbref import kl
+from vbref.dist import beta, dirichlet
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Weights:
-    """q(π): its parameters, its expectations, and log q − log p in addends that do not cancel.
+    """q(π): its parameters, its expectations, its entropy and KL(q(π) ‖ p(π)), in nats.
 
-    expected_log (K,) is E[log π_k], mean (K,) is E[π_k]; log_prior and log_posterior are addends of E[log
-    p(π)] and E[log q(π)], and kl are those of KL(q(π) ‖ p(π)), where the prior's part of both has been
-    taken out.
+    expected_log (K,) is E[log π_k], mean (K,) is E[π_k].
     """
 
     parameters: tuple[Array, ...]
     expected_log: Array
     mean: Array
-    log_prior: Array
-    log_posterior: Array
-    kl: Array
+    entropy: float
+    kl: float
+
+    @property
+    def log_prior(self) -> float:
+        """E[log p(π)] = −KL(q ‖ p) − H(q), neither of which cancels where concentrations are large."""
+        return -self.kl - self.entropy
 
 
 @dataclass(frozen=True)
@@ -35,20 +39,14 @@ class Dirichlet:
     concentration: float
 
     def posterior(self, count: Array) -> Weights:
-        """q(π) given N_k: E[log π_k] = ψ(α_k) − ψ(Σα) (Bishop 10.66), in the kl times α_k − α_0 = N_k."""
+        """q(π) given N_k: E[log π_k] = ψ(α_k) − ψ(Σα) (Bishop 10.66)."""
         alpha = self.concentration + count
-        total = alpha.sum()
-        expected_log = digamma(alpha) - digamma(total)
-        log_c = np.concatenate([-gammaln(alpha), [gammaln(total)]])
-        alpha_0, k = self.concentration, self.components
-        log_c_0 = np.array([math.lgamma(k * alpha_0), -k * math.lgamma(alpha_0)])
         return Weights(
             parameters=(alpha,),
-            expected_log=expected_log,
-            mean=alpha / total,
-            log_prior=np.concatenate([(alpha_0 - 1) * expected_log, log_c_0]),
-            log_posterior=np.concatenate([(alpha - 1) * expected_log, log_c]),
-            kl=np.concatenate([count * expected_log, log_c, -log_c_0]),
+            expected_log=digamma(alpha) - digamma(alpha.sum()),
+            mean=alpha / alpha.sum(),
+            entropy=float(dirichlet.entropy(alpha)),
+            kl=float(kl.dirichlet(alpha, np.full_like(alpha, self.concentration))),
         )
 
 
@@ -74,14 +72,12 @@ class Sticks:
         n, rest = count[broken], np.maximum(after[broken], 0)
         a, b = 1 + n, gamma + rest
         log_v, log_left = digamma(a) - digamma(a + b), digamma(b) - digamma(a + b)
-        entropy_part, prior_part = -betaln(a, b), np.full(len(a), math.log(gamma))
         return Weights(
             parameters=(a, b),
             expected_log=self._chain(log_v, log_left, 0.0, np.add),
             mean=self._chain(a / (a + b), b / (a + b), 1.0, np.multiply),
-            log_prior=np.concatenate([prior_part, (gamma - 1) * log_left]),
-            log_posterior=np.concatenate([entropy_part, n * log_v, (b - 1) * log_left]),
-            kl=np.concatenate([n * log_v, rest * log_left, entropy_part, -prior_part]),
+            entropy=float(beta.entropy(a, b).sum()),
+            kl=float(kl.beta(a, b, np.ones_like(a), np.full_like(a, gamma)).sum()),
         )
 
     def _chain(self, taken: Array, left: Array, unit: float, combine: np.ufunc) -> Array:
