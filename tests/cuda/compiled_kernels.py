@@ -19,7 +19,14 @@ from kernels import every
 from numba import cuda
 
 WHOLE = os.environ.get("VBREF_ALL_KERNELS") == "1"
-SPREAD = ("kumaraswamy_beta_kl_grad", "matrices.value 7", "normal_", "blocked 64 (True, False)", "weights", "adam")
+SPREAD = (
+    "kumaraswamy_beta_kl_grad",
+    "matrices.value 7",
+    "normal_",
+    "blocked 64 (True, False)",
+    "weights",
+    "adam",
+)
 
 
 class _Device:

@@ -6,7 +6,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from vbref.cuda import elementwise, matrices, noise, products, steps
+from vbref.cuda import elementwise, importance, matrices, noise, products, steps
 from vbref.cuda.activations import ACTIVATIONS
 from vbref.cuda.device import TILES
 from vbref.kl.beta import beta_kl, beta_kl_grad
@@ -39,7 +39,7 @@ class Types:
 def every(number: Any) -> Iterator[Kernel]:
     """(name, kernel, signature) of all kernels that work in `number`."""
     t = Types(number)
-    for rooms in (_kl, _matrices, _noise, _products, _steps):
+    for rooms in (_kl, _matrices, _noise, _products, _steps, _importance):
         yield from rooms(number, t)
 
 
@@ -68,8 +68,7 @@ def _products(number: Any, t: Types) -> Iterator[Kernel]:
     yield "plain", products.plain, (t.two,) * 3
     yield "tiled", products.tiled(16, number), (t.two,) * 3
     yield "column_sums", products.column_sums(32, 8, number), (t.two, t.one)
-    # A side of 128 is for float32: in float64 its sums alone would take half the registers there are.
-    for tile in TILES if number is np.float32 else TILES[1:]:
+    for tile in TILES:
         for turned, names in (
             *(((False, False), (name, "identity")) for name in ACTIVATIONS),
             *(((False, True), ("identity", name)) for name in ACTIVATIONS),
@@ -95,3 +94,13 @@ def _steps(number: Any, t: Types) -> Iterator[Kernel]:
     # Totals and Adam's corrections are float64 whatever the number.
     yield "close float64", steps.close(128), (t.one, LONG, LONG, DOUBLE, clock, DOUBLE, t.one)
     yield "adam", steps.adam(number), (t.one,) * 4 + (t.scalar, t.one, t.one)
+
+
+def _importance(number: Any, t: Types) -> Iterator[Kernel]:
+    for width in (50, 200):
+        samples = 16 if number is np.float32 or width < 100 else 8
+        run = importance.compiled(number, "tanh", width, samples, 128)
+        longs = LONG[::1]
+        yield f"importance {width}", run, (
+            t.two, t.two, t.one, longs, longs, COUNTER, LONG, LONG, LONG, t.three,
+        )  # fmt: skip

@@ -109,7 +109,7 @@ class Tile:
         return blocks(columns, self.side), blocks(rows, self.side)
 
 
-TILES = (Tile(128, 8, 8), Tile(64, 16, 4), Tile(32, 16, 2))
+TILES = (Tile(64, 16, 4), Tile(32, 16, 2))
 
 
 def tile(rows: int, columns: int) -> Tile:

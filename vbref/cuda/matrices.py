@@ -51,10 +51,11 @@ def eliminate(s, k, row):
 
 def value_kernel(d: int, number: Any, lanes: int) -> Any:
     """KL of item n by block n, of `lanes` > d threads; lane d has the column of means."""
+    wide = d + 1
     half, near, zero = number(0.5), number(_NEAR), number(0)
 
     def value(mean_q, cov_q, tril_q, mean_p, cov_p, tril_p, out):
-        s = cuda.shared.array((d, d + 1), number)
+        s = cuda.shared.array((d, wide), number)
         t = cuda.shared.array((d, d), number)
         root_p = cuda.shared.array((d, d), number)
         parts = cuda.shared.array(lanes, number)
@@ -114,10 +115,11 @@ def value_kernel(d: int, number: Any, lanes: int) -> Any:
 
 def grad_kernel(d: int, number: Any, lanes: int) -> Any:
     """The derivatives of item n by block n: u, ½ Σ_q⁻¹EΣ_p⁻¹, −u, −½(Σ_p⁻¹EΣ_p⁻¹ + uuᵀ)."""
+    wide = d + 1
     half, quarter = number(0.5), number(0.25)
 
     def grad(mean_q, cov_q, tril_q, mean_p, cov_p, tril_p, d_mean_q, d_cov_q, d_mean_p, d_cov_p):
-        s = cuda.shared.array((d, d + 1), number)
+        s = cuda.shared.array((d, wide), number)
         by_q = cuda.shared.array((d, d), number)
         by_p = cuda.shared.array((d, d), number)
         root_q = cuda.shared.array((d, d), number)

@@ -18,6 +18,9 @@ class Flat:
         values = [np.asarray(array, dtype).reshape(-1) for array in arrays.values()]
         self.flat = device.put(np.concatenate(values))
         ends = np.cumsum([value.size for value in values])
+        self.offsets = {
+            name: end - value.size for name, value, end in zip(arrays, values, ends.tolist(), strict=True)
+        }
         self._views = {
             name: self.flat[end - value.size : end].reshape(self.shapes[name])
             for name, value, end in zip(arrays, values, ends.tolist(), strict=True)

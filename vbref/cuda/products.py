@@ -62,12 +62,13 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
     """
     side, depth, micro = tile.side, tile.depth, tile.micro
     step = side // micro
+    pitch = side + 1
     threads = step * step
     zero = number(0)
 
     def product(a, b, bias, gate, out):
-        left = cuda.shared.array((depth, side + 1), number)
-        right = cuda.shared.array((depth, side + 1), number)
+        left = cuda.shared.array((depth, pitch), number)
+        right = cuda.shared.array((depth, pitch), number)
         sums = cuda.local.array((micro, micro), number)
         x, y = cuda.threadIdx.x, cuda.threadIdx.y
         row, column = cuda.blockIdx.y * side, cuda.blockIdx.x * side

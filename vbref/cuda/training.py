@@ -222,7 +222,12 @@ def fit(
         raise ValueError(f"device='cuda' has the optimizer Adam alone, was {optimizer!r}")
     data, binarise = prepared(model, x, prepare)
     start = model.init(rng) if params is None else params
-    options: dict[str, Any] = {"k": k, "seed": int(rng.integers(2**63)), "optimizer": optimizer, "binarise": binarise}
+    options: dict[str, Any] = {
+        "k": k,
+        "seed": int(rng.integers(2**63)),
+        "optimizer": optimizer,
+        "binarise": binarise,
+    }
     trainer = Trainer(model, start, data, stream=cuda.stream() if graph else 0, **options)
     history: dict[str, list[float]] = {"train": [], "seconds": []}
     for epoch in range(epochs):

@@ -1,0 +1,182 @@
+"""IWAE-K in one kernel: draw, decode, score, and carry log Σ w from tile to tile; memory does not grow with K.
+
+A block has one datum and every so many tiles of its K samples. The tile's hidden layers live in shared memory,
+units by samples; a thread computes `_SAMPLES` samples of a unit at a time in registers, so that a weight that
+is read serves all of them. The last layer's logits are scored as they appear and never stored. What a block
+leaves is max, Σ e^(log w − max) and Σ e^2(log w − max) of its share; the host adds the shares.
+
+Noise is draw (k N + n) D + j of the stream `seed` for coordinate j of sample k of datum n: the CPU's
+`numerics.normals(seed, 0, (K, N, D))`, whatever the batch and the splits.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from vbref.cuda import device, steps
+from vbref.cuda.activations import ACTIVATIONS
+from vbref.cuda.network import Flat, Network
+from vbref.cuda.noise import NORMAL
+from vbref.cuda.training import supported
+from vbref.models.vae import VAE
+
+_SAMPLES = 8
+_SHARED_BYTES = 40_000  # of the 48 KiB that a block may have without asking
+_BLOCKS = 4 * 132  # what keeps a large GPU busy
+
+
+def fused(number: Any, activate: Any, width: int, samples: int, threads: int) -> Any:
+    """The kernel for hidden layers of at most `width` units, `samples` a tile, a multiple of _SAMPLES."""
+    normal, zero, one, lowest = NORMAL[number], number(0), number(1), number(-np.inf)
+    s_each, groups, stride = _SAMPLES, samples // _SAMPLES, threads
+
+    def log_sums(x, h, flat, widths, offsets, seed, first, total_rows, count, out):
+        lower = cuda.shared.array((width, samples), number)
+        upper = cuda.shared.array((width, samples), number)
+        parts = cuda.shared.array((samples, stride), number)
+        acc = cuda.local.array(s_each, number)
+        scores = cuda.local.array(s_each, number)
+        n, split, t = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
+        d, layers = widths[0], widths.shape[0] - 1
+        group = t % groups
+        base = group * s_each
+        top, total, squares = lowest, zero, zero
+        for tile in range(split * samples, count, cuda.gridDim.y * samples):
+            for i in range(s_each):
+                scores[i] = zero
+            for s in range(t, samples, stride):
+                parts[s, 0] = zero
+            cuda.syncthreads()
+            for e in range(t, d * samples, stride):
+                j, s = e // samples, e % samples
+                k = tile + s
+                epsilon = normal(seed, (k * total_rows + first + n) * d + j)
+                lower[j, s] = steps.draw(h[n, j], h[n, d + j], epsilon)
+                upper[j, s] = steps.log_ratio(lower[j, s], h[n, d + j], epsilon)
+            cuda.syncthreads()
+            for s in range(t, samples, stride):
+                ratio = zero
+                for j in range(d):
+                    ratio += upper[j, s]
+                parts[s, 0] = ratio
+            cuda.syncthreads()
+            if t // groups == 0:
+                for i in range(s_each):
+                    scores[i] = parts[base + i, 0]
+            for layer in range(layers):
+                fan_in, fan_out = widths[layer], widths[layer + 1]
+                weight, bias = offsets[2 * layer], offsets[2 * layer + 1]
+                last = layer == layers - 1
+                even = layer % 2 == 0
+                for unit in range(t // groups, fan_out, stride // groups):
+                    for i in range(s_each):
+                        acc[i] = flat[bias + unit]
+                    for j in range(fan_in):
+                        w = flat[weight + j * fan_out + unit]
+                        for i in range(s_each):
+                            acc[i] += w * (lower[j, base + i] if even else upper[j, base + i])
+                    for i in range(s_each):
+                        if last:
+                            scores[i] += steps.log_bernoulli(x[n, unit], acc[i])
+                        elif even:
+                            upper[unit, base + i] = activate(acc[i])
+                        else:
+                            lower[unit, base + i] = activate(acc[i])
+                cuda.syncthreads()
+            for i in range(s_each):
+                parts[base + i, t] = scores[i]
+            cuda.syncthreads()
+            for s in range(t, samples, stride):
+                log_w = zero
+                for u in range(s // s_each, stride, groups):
+                    log_w += parts[s, u]
+                parts[s, s // s_each] = log_w
+            cuda.syncthreads()
+            if t == 0:
+                for s in range(samples):
+                    if tile + s < count:
+                        log_w = parts[s, s // s_each]
+                        if log_w > top:
+                            shrink = steps.exponential(top - log_w)
+                            total = total * shrink + one
+                            squares = squares * shrink * shrink + one
+                            top = log_w
+                        elif log_w > lowest:
+                            w = steps.exponential(log_w - top)
+                            total += w
+                            squares += w * w
+            cuda.syncthreads()
+        if t == 0:
+            out[n, split, 0] = top
+            out[n, split, 1] = total
+            out[n, split, 2] = squares
+
+    return log_sums
+
+
+@functools.cache
+def compiled(number: Any, activation: str, width: int, samples: int, threads: int) -> Any:
+    """`fused`, compiled."""
+    return device.kernel(fused(number, ACTIVATIONS[activation][0], width, samples, threads))
+
+
+def shape(number: Any, width: int) -> tuple[int, int]:
+    """(samples a tile, threads a block) that fit into shared memory; ValueError where none do."""
+    threads = 4 if device.SIMULATED else 128
+    for samples in (_SAMPLES,) if device.SIMULATED else (2 * _SAMPLES, _SAMPLES):
+        if np.dtype(number).itemsize * samples * (2 * width + threads) <= _SHARED_BYTES:
+            return samples, threads
+    raise ValueError(f"device='cuda' has no room for a hidden layer or latent space of {width}")
+
+
+class Evaluator:
+    """A model's parameters on the device, and log Σ w of rows at K samples each."""
+
+    def __init__(self, model: VAE, params: Mapping[str, Any]) -> None:
+        device.require()
+        supported(model)
+        self.model, self.number = model, np.dtype(model.dtype).type
+        self.params = Flat({name: params[name] for name in model.shapes()}, self.number)
+        widths = model.decoder.widths
+        names = [f"decoder.{i}.{part}" for i in range(len(widths) - 1) for part in ("weight", "bias")]
+        self.widths = device.put(np.array(widths, np.int64))
+        self.offsets = device.put(np.array([self.params.offsets[name] for name in names], np.int64))
+        self.samples, self.threads = shape(self.number, max(widths[:-1]))
+
+    def shares(self, x: Any, h: Any, k: int, seed: int, first: int, total_rows: int) -> Any:
+        """max, Σ e^(log w − max), Σ e^2(log w − max) (rows, splits, 3) on the device; x, h are there."""
+        rows, tiles = x.shape[0], device.blocks(k, self.samples)
+        splits = min(tiles, device.blocks(_BLOCKS, rows))
+        out = device.empty((rows, splits, 3), self.number)
+        run = compiled(self.number, self.model.decoder.activation, max(self.model.decoder.widths[:-1]),
+                       self.samples, self.threads)  # fmt: skip
+        run[(rows, splits), self.threads](
+            x, h, self.params.flat, self.widths, self.offsets, np.uint64(seed),
+            np.int64(first), np.int64(total_rows), np.int64(k), out,
+        )  # fmt: skip
+        return out
+
+    def log_sums(self, x: Any, k: int, seed: int, batch_size: int = 100) -> tuple[Any, Any]:
+        """log Σ_k w and log Σ_k w² (N,), float64, of rows x (N, data_dim)."""
+        parts = []
+        for first in range(0, len(x), batch_size):
+            rows = device.put(np.asarray(x[first : first + batch_size], self.number))
+            encoder = Network(self.model.inference.encoder, len(rows), self.params, self.params)  # type: ignore[union-attr]
+            h = encoder.forward(rows)
+            parts.append(_added(self.shares(rows, h, k, seed, first, len(x)).copy_to_host()))
+        return tuple(np.concatenate(both) for both in zip(*parts, strict=True))  # type: ignore[return-value]
+
+
+def _added(shares: Any) -> tuple[Any, Any]:
+    """The sums of all splits, from the largest of their maxima."""
+    top, total, squares = np.moveaxis(shares.astype(np.float64), -1, 0)
+    largest = top.max(axis=1)
+    scale = np.exp(top - largest[:, None])
+    with np.errstate(divide="ignore"):  # all weights zero: their log is −inf
+        return (
+            largest + np.log((total * scale).sum(axis=1)),
+            2 * largest + np.log((squares * scale**2).sum(axis=1)),
+        )
