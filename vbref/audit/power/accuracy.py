@@ -1,8 +1,9 @@
 """What sets how well a number is computed, not which: no formula, so nothing of it is mutated.
 
-Thresholds: what is compared with, and a module's constant that is used in nothing but comparisons, ranges and
-slices. Effort: a count of repetitions whose number is not used, a tolerance or a number of nodes given by
-keyword, a rule of quadrature. In the audit also a grid: its oracles integrate on grids alone.
+Thresholds: what is compared with, and a module's constant that is used in nothing but comparisons and slices.
+Effort: a count of repetitions whose number is not used, a tolerance or a number of nodes given by keyword, a
+rule of quadrature. Guards: what stands in for a divisor that is 0. In the audit also a grid: its oracles
+integrate on grids alone.
 """
 
 import ast
@@ -24,11 +25,14 @@ def effort_of(tree: ast.Module, grids: bool) -> set[ast.AST]:
                 found.add(value)
             case ast.Call(ast.Attribute(attr=name)) if name in _RULES or (grids and name == "linspace"):
                 found.add(node)
+            case ast.Call(ast.Attribute(attr="where"), [ast.Compare(left), kept, ast.Constant() as stand_in]):
+                if ast.dump(left) == ast.dump(kept):
+                    found.add(stand_in)
     return found | _only_thresholds(tree)
 
 
 def _only_thresholds(tree: ast.Module) -> set[ast.AST]:
-    """Return the assignments at the top whose names are used, and only as thresholds or in ranges."""
+    """Return the assignments at the top whose names are used, and only as thresholds."""
     uses = list(_uses(tree, False))
     free = {name for name, threshold in uses if not threshold}
     bound = {name for name, threshold in uses if threshold} - free
@@ -38,13 +42,9 @@ def _only_thresholds(tree: ast.Module) -> set[ast.AST]:
 def _uses(node: ast.AST, threshold: bool) -> Iterator[tuple[str, bool]]:
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
         yield node.id, threshold
-    inside = threshold or isinstance(node, _THRESHOLDS) or _is_range(node)
+    inside = threshold or isinstance(node, _THRESHOLDS)
     for child in ast.iter_child_nodes(node):
         yield from _uses(child, inside)
-
-
-def _is_range(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"
 
 
 def _targets(node: ast.Assign) -> set[str]:

@@ -51,6 +51,7 @@ _NO_FORMULA = {
     "moveaxis",
     "slice",
 }
+_TINY = 1e-100
 _COUNTS = {"K", "k", "n", "m", "D", "N"}
 
 
@@ -189,9 +190,12 @@ def off_by_one(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def constant(node: ast.AST) -> Iterator[ast.AST]:
-    """1 for ½, 2 for 1, 1 for 2 and for 0; otherwise a whole number less one, a real one doubled."""
+    """1 for ½, 2 for 1, 1 for 2 and for 0; otherwise a whole number less one, a real one doubled.
+
+    Not what keeps a logarithm or a quotient from 0.
+    """
     match node:
-        case ast.Constant(int() | float() as value) if not isinstance(value, bool):
+        case ast.Constant(int() | float() as value) if not isinstance(value, bool) and not 0 < value < _TINY:
             yield ast.Constant(_perturbed(value))
 
 
