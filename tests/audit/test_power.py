@@ -79,13 +79,20 @@ EFFORT = [
     "def f(x):\n    return {x: quad(x, nodes=4, epsabs=1e-9)}\n",
     "def f(x):\n    z, w = np.polynomial.legendre.leggauss(40)\n",
     "def f(x):\n    return {x: x.sum() > 0}\n",
-    "def f(x):\n    y = [np.where(x > 0, x, 1.0), np.maximum(x, 1e-300)]\n",
 ]
 
 
 @pytest.mark.parametrize("text", EFFORT)
 def test_effort_and_thresholds_are_no_formulas(text):
     assert [m.after for m in source(text).mutants] == []
+
+
+def test_what_guards_a_divisor_is_no_formula():
+    made = source("def f(x):\n    y = [np.where(x > 0, x, 1.0), np.maximum(x, 1e-300)]\n").mutants
+    assert "constant" not in {m.operator for m in made}
+    assert "constant" in {
+        m.operator for m in source("def f(x):\n    y = np.where(x > 0, 2 * x, 1.0)\n").mutants
+    }
 
 
 def test_what_looks_like_effort_and_is_used_is_mutated():
