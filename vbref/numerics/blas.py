@@ -45,8 +45,9 @@ def _bind(word: str) -> str:
         if function is not None:
             llvmlite.binding.add_symbol(f"vbref_{word}", ctypes.cast(function, ctypes.c_void_p).value)
             return library
-    llvmlite.binding.add_symbol(f"vbref_{word}", get_cython_function_address("scipy.linalg.cython_blas", word))
-    return "scipy.linalg.cython_blas"
+    address = get_cython_function_address(_LIBRARIES[-1], word)
+    llvmlite.binding.add_symbol(f"vbref_{word}", address)
+    return _LIBRARIES[-1]
 
 
 LIBRARY = _bind("sgemm")

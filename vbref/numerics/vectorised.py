@@ -122,7 +122,7 @@ def exp_negative(x):  # type: ignore[no-untyped-def]
 
 
 def tanh(x):  # type: ignore[no-untyped-def]
-    """tanh x, float32 or float64, in compiled code: −t/(2 + t) at |x|, t = e^(−2|x|) − 1 without cancelling."""
+    """tanh x, float32 or float64, in compiled code: at |x| it is −t/(2 + t), t = e^(−2|x|) − 1."""
     return np.tanh(x)
 
 

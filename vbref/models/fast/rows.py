@@ -56,7 +56,7 @@ def _relu_backward_row(d, y, c):
 
 @loop
 def activate_backward(activation, room, start, y, step, rows, width, c):
-    """d ← c φ' d in place on rows from `start`, φ' from the outputs at `y`; c has one element, or one a row."""
+    """d ← c φ' d in place on rows from `start`, φ' from the outputs at `y`; c is one factor, or one a row."""
     for row in range(rows):
         d = room[start + row * step : start + row * step + width]
         out = room[y + row * step : y + row * step + width]

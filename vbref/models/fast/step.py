@@ -1,10 +1,10 @@
 """A training step in compiled code: the bound and its gradient on a share of the batch, then Adam.
 
-What `VAE.objective_and_grad` and `Adam.step` say in plain NumPy, for a diagonal posterior and a standard prior:
-the ELBO with its KL in closed form, or IWAE with the pathwise gradient. Each step has two phases that threads
-share without writing to the same place: the rows of the batch, each thread taking its images forward and back;
-then the rows of the weights, each thread forming its gradients and moving its parameters. So the sums, and
-the bits, are those of the number of threads and of nothing else.
+What `VAE.objective_and_grad` and `Adam.step` say in plain NumPy, for a diagonal posterior and a standard
+prior: the ELBO with its KL in closed form, or IWAE with the pathwise gradient. Each step has two phases that
+threads share without writing to the same place: the rows of the batch, each thread taking its images forward
+and back; then the rows of the weights, each thread forming its gradients and moving its parameters. So the
+sums, and the bits, are those of the number of threads and of nothing else.
 
 Rows behind the posterior are in the order image, sample: image i's k-th is row i K + k. In the decoder's
 backward pass c_k = ∂objective/∂log w_k does not multiply the wide x − p, but the narrow arrays on both sides
@@ -63,40 +63,52 @@ def gather(layer, room, x, order, begin, end):
 
 
 @loop
+def draw(loc, scale, noise, z):
+    """z = loc + σ ε, and ½ Σ ε² − z², what log p(z)/q(z) holds beside ½ Σ log σ²."""
+    squares = 0.0
+    for j in range(loc.size):
+        z[j] = loc[j] + scale[j] * noise[j]
+        squares += np.float64(noise[j]) * noise[j] - np.float64(z[j]) * z[j]
+    return 0.5 * squares
+
+
+@loop
 def sample(problem, memory, noise, n, begin, end):
-    """z = loc + σ ε to the decoder's input, and log p(z)/q(z) of each row, −KL of the image for the ELBO."""
+    """z to the decoder's input, and to log_w the log p(z)/q(z) of each row, −KL of the image for the ELBO."""
     room, last, first = memory.room, problem.encoder[-1], problem.decoder[0]
     latent, samples, half = first.fan_in, problem.samples, room.dtype.type(0.5)
     for i in range(begin, end):
         h = last.y + i * last.ld_y
         loc, log_var = room[h : h + latent], room[h + latent : h + 2 * latent]
         scale = np.exp(half * log_var)
-        kl = np.float64(fused.total(loc * loc + scale * scale - log_var)) - latent
-        spread = np.float64(fused.total(log_var))
+        spread = 0.5 * np.float64(fused.total(log_var))
+        minus_kl = spread - 0.5 * (np.float64(fused.total(loc * loc + scale * scale)) - latent)
         for k in range(samples):
             row = i * samples + k
-            z = room[first.x + row * first.ld_x : first.x + row * first.ld_x + latent]
-            e = noise[(k * n + i) * latent : (k * n + i + 1) * latent]
-            squares = 0.0
-            for j in range(latent):
-                z[j] = loc[j] + scale[j] * e[j]
-                squares += np.float64(e[j]) * e[j] - np.float64(z[j]) * z[j]
-            room[first.x + row * first.ld_x + latent] = 1
-            memory.log_w[row] = 0.5 * (squares + spread) if problem.iwae else -0.5 * kl
+            start = first.x + row * first.ld_x
+            own = noise[(k * n + i) * latent : (k * n + i + 1) * latent]
+            log_ratio = draw(loc, scale, own, room[start : start + latent])
+            room[start + latent] = 1
+            memory.log_w[row] = log_ratio + spread if problem.iwae else minus_kl
 
 
 @loop
-def likelihoods(problem, memory, spare, begin, end, residual):
-    """Add log p(x | z) to each row of log_w; with `residual` its gradient takes the place of the outputs."""
+def likelihood(problem, out, x, spare, residual):
+    """log p(x | z) of one row; with `residual` its gradient takes the place of the decoder's outputs."""
+    if problem.likelihood == BERNOULLI:
+        return fused.bernoulli(out, x, spare, residual)
+    return fused.gaussian(out, x, problem.precision, residual)
+
+
+@loop
+def likelihoods(problem, memory, spare, begin, end):
+    """Add log p(x | z) to each row of log_w, and put its gradient where the outputs were."""
     room, last, first = memory.room, problem.decoder[-1], problem.encoder[0]
     for i in range(begin, end):
         x = room[first.x + i * first.ld_x : first.x + i * first.ld_x + first.fan_in]
         for row in range(i * problem.samples, (i + 1) * problem.samples):
             out = room[last.y + row * last.ld_y : last.y + row * last.ld_y + last.fan_out]
-            if problem.likelihood == BERNOULLI:
-                memory.log_w[row] += fused.bernoulli(out, x, spare, residual)
-            else:
-                memory.log_w[row] += fused.gaussian(out, x, problem.precision, residual)
+            memory.log_w[row] += likelihood(problem, out, x, spare, True)
 
 
 @loop
@@ -149,7 +161,7 @@ def images(problem, memory, x, order, noise, begin, end, spare):
     network.forward(problem.encoder, problem.activation, memory.params, room, begin, end - begin)
     sample(problem, memory, noise, n, begin, end)
     network.forward(problem.decoder, problem.activation, memory.params, room, first_row, rows)
-    likelihoods(problem, memory, spare, begin, end, True)
+    likelihoods(problem, memory, spare, begin, end)
     value = 0.0
     for i in range(begin, end):
         own = slice(i * samples, (i + 1) * samples)
@@ -224,9 +236,10 @@ def step(problem, memory, x, order, noise, update, settings):
 
 @loop
 def steps(problem, memory, x, order, noise, batch, scale, done, learning_rate, beta1, beta2, epsilon, values):
-    """Adam up the objective of one minibatch after another; `scale` over a batch's size is the gradient's factor.
+    """Adam up the objective of one minibatch after another.
 
-    `done` steps went before. Stops at an objective that is not finite.
+    The gradient's factor is `scale` over the batch's size; `done` steps went before. Stops at an objective
+    that is not finite.
     """
     width = noise.size // order.size
     settings = np.empty(6, memory.params.dtype)

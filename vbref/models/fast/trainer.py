@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numba
@@ -15,6 +16,7 @@ from vbref.nn.optim import Adam
 from vbref.numerics import blas
 
 Array = NDArray[Any]
+_SHARED = 5_000_000  # products of one forward pass: about a tenth of a millisecond
 _ACTIVATIONS = {"tanh": rows.TANH, "relu": rows.RELU}
 
 
@@ -28,7 +30,8 @@ def applies(model: Any) -> bool:
     likelihood = getattr(model, "likelihood", None)
     return (
         type(model).__name__ == "VAE"
-        and (options["posterior"], options["inference"], options["prior"]) == ("diagonal", "amortised", "standard")
+        and (options["posterior"], options["inference"]) == ("diagonal", "amortised")
+        and options["prior"] == "standard"
         and options["activation"] in _ACTIVATIONS
         and options["gradient"] == "pathwise"
         and (options["objective"] == "iwae" or options["kl"] == "analytic")
@@ -44,8 +47,8 @@ class Trainer:
         trainer.params                               # views into the flat array, by name
 
     The numbers are those of `VAE.objective_and_grad` and `nn.Adam` to rounding. `threads` share each batch
-    (all of Numba's by default); at a given number of them the same call gives the same bits. Raises ValueError
-    where `applies(model)` does not hold and for sizes below 1.
+    (by default all of Numba's, or one where a step is too short to share); at a given number of them the same
+    call gives the same bits. Raises ValueError where `applies(model)` does not hold and for sizes below 1.
     """
 
     def __init__(
@@ -61,18 +64,21 @@ class Trainer:
     ) -> None:
         if not applies(model):
             raise ValueError("model must be one that vbref.models.fast.applies to")
-        threads = numba.get_num_threads() if threads is None else threads
+        threads = _threads(model, batch_size, k) if threads is None else threads
         door.size(batch_size=batch_size, k=k, threads=threads)
         self.model, self.batch_size, self.k = model, batch_size, k
         self.optimizer = Adam() if optimizer is None else optimizer
         self._lay_out(min(threads, batch_size))
         self.params = self._named(self._memory.params)
-        layout.copy_into(self.params, params)
         self.state = {"step": np.zeros((), np.int64)}
         for moment, flat in (("m", self._memory.m), ("v", self._memory.v)):
             self.state |= {f"{moment}.{name}": view for name, view in self._named(flat).items()}
-        if state is not None:
-            layout.copy_into(self.state, state)
+        self.reset(params, state)
+
+    def reset(self, params: Mapping[str, Array], state: Mapping[str, Array] | None = None) -> None:
+        """Copy parameters in, and Adam's state, which starts anew where none is given."""
+        layout.copy_into(self.params, params)
+        layout.copy_into(self.state, dict.fromkeys(self.state, 0) if state is None else state)
 
     def _lay_out(self, threads: int) -> None:
         model, decoder_rows = self.model, self.batch_size * self.k
@@ -103,7 +109,7 @@ class Trainer:
         """One step for each minibatch of rows `order` of x; the objective, summed over rows, of each.
 
         `noise` has the minibatches' noise one after another, each (k, n, latent_dim), in any shape of the
-        right size. `scale` times the gradient of the sum divided by the minibatch's size is what Adam is given;
+        right size. Adam is given `scale` times the gradient of the sum divided by the minibatch's size;
         `schedule` multiplies its steps. An objective that is not finite ends the run: what follows is NaN.
         """
         values = np.full(-(-len(order) // self.batch_size), np.nan)
@@ -135,6 +141,13 @@ class Trainer:
                 np.zeros(6, self._memory.params.dtype),
             )  # fmt: skip
         return value, {name: view.copy() for name, view in self._named(self._memory.grads).items()}
+
+
+def _threads(model: Any, batch_size: int, k: int) -> int:
+    """All of Numba's threads, or one where they would wait for each other longer than they work."""
+    pairs = [pairwise(model.inference.encoder.widths), pairwise(model.decoder.widths)]
+    encoder, decoder = (sum(a * b for a, b in widths) for widths in pairs)
+    return numba.get_num_threads() if batch_size * (encoder + k * decoder) > _SHARED else 1
 
 
 def problem(model: Any, encoder: layout.Network, decoder: layout.Network, k: int) -> step.Problem:

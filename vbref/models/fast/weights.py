@@ -1,0 +1,213 @@
+"""Log-weights, and IWAE-K of any K, in tiles of samples that stay in the cache: `log_weights`, `iwae`.
+
+The encoder runs once; each tile of one row's samples passes through the decoder in the same small memory, a
+thread of its own having its own. log Σ w is carried from tile to tile, so that nothing grows with K.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+from numba.extending import overload
+from numpy.typing import NDArray
+
+from vbref.models import door
+from vbref.models.fast import layout, network, step
+from vbref.models.fast.trainer import applies, problem
+from vbref.numerics import blas
+from vbref.numerics.jit import loop, parallel_loop
+from vbref.numerics.random import _put as put
+from vbref.numerics.random import normals_32, normals_64
+
+Array = NDArray[Any]
+_TILE = 128  # samples: their outputs and a layer's weights share the cache
+
+
+@loop
+def _tile(problem, params, room, spare, x, loc, log_var, noise, log_w):
+    """log_w of the samples that noise (n, latent) makes of one row's statistics."""
+    first, last, n = problem.decoder[0], problem.decoder[-1], len(noise)
+    scale = np.exp(room.dtype.type(0.5) * log_var)
+    spread = 0.0
+    for j in range(log_var.size):
+        spread += 0.5 * np.float64(log_var[j])
+    for k in range(n):
+        start = first.x + k * first.ld_x
+        log_w[k] = step.draw(loc, scale, noise[k], room[start : start + loc.size]) + spread
+        room[start + loc.size] = 1
+    network.forward(problem.decoder, problem.activation, params, room, 0, n)
+    for k in range(n):
+        out = room[last.y + k * last.ld_y : last.y + k * last.ld_y + last.fan_out]
+        log_w[k] += step.likelihood(problem, out, x, spare, False)
+
+
+@loop
+def _given_share(problem, params, room, spare, x, h, noise, log_w, share, shares):
+    """The tiles of one thread, every `shares`-th, with their noise given."""
+    k, n, latent = noise.shape
+    tile = min(problem.samples, k)
+    own, values = np.empty((tile, latent), room.dtype), np.empty(tile)
+    tiles = -(-k // tile)
+    for task in range(share, n * tiles, shares):
+        i, start = task // tiles, task % tiles * tile
+        size = min(tile, k - start)
+        for j in range(size):
+            own[j] = noise[start + j, i]
+        _tile(problem, params, room, spare, x[i], h[i, :latent], h[i, latent:], own[:size], values[:size])
+        for j in range(size):
+            log_w[start + j, i] = values[j]
+
+
+@loop
+def _normals_32(seed, start, out):
+    for block in range(start // 4, (start + out.size + 3) // 4):
+        put(out, normals_32(seed, np.uint64(block)), block * 4 - start)
+
+
+@loop
+def _normals_64(seed, start, out):
+    for block in range(start // 2, (start + out.size + 1) // 2):
+        put(out, normals_64(seed, np.uint64(block)), block * 2 - start)
+
+
+def _normals(seed, start, out):  # type: ignore[no-untyped-def]
+    """Draws start, start + 1, … of the stream `seed`, those of `numerics.random.normals`, in this thread."""
+
+
+@overload(_normals)
+def _normals_of(seed, start, out):  # type: ignore[no-untyped-def]
+    if out.dtype == types.float32:
+        return lambda seed, start, out: _normals_32(seed, start, out)
+    return lambda seed, start, out: _normals_64(seed, start, out)
+
+
+@loop
+def carry(sums, log_w):
+    """Add weights to (top, Σ e^(log w − top), Σ e^2(log w − top))."""
+    top = max(sums[0], log_w.max())
+    if top == -math.inf:
+        return
+    shrink = math.exp(sums[0] - top)
+    sums[0], sums[1], sums[2] = top, sums[1] * shrink, sums[2] * shrink * shrink
+    for each in log_w:
+        w = math.exp(each - top)
+        sums[1] += w
+        sums[2] += w * w
+
+
+@loop
+def _drawn_share(problem, params, room, spare, x, h, seed, k, sums, share, shares):
+    """As `_given_share`, with noise drawn here: that of row i, sample k, axis j is draw (i K + k) D + j."""
+    n, latent = len(h), h.shape[1] // 2
+    tile = min(problem.samples, k)
+    noise, values = np.empty((tile, latent), room.dtype), np.empty(tile)
+    tiles = -(-k // tile)
+    for task in range(share, n * tiles, shares):
+        i, start = task // tiles, task % tiles * tile
+        size = min(tile, k - start)
+        _normals(seed, (i * k + start) * latent, noise[:size].reshape(-1))
+        _tile(problem, params, room, spare, x[i], h[i, :latent], h[i, latent:], noise[:size], values[:size])
+        carry(sums[i], values[:size])
+
+
+@parallel_loop
+def _given(problem, params, rooms, spare, x, h, noise, log_w):
+    for share in numba.prange(len(rooms)):
+        _given_share(problem, params, rooms[share], spare[share], x, h, noise, log_w, share, len(rooms))
+
+
+@parallel_loop
+def _drawn(problem, params, rooms, spare, x, h, seed, k, sums):
+    for share in numba.prange(len(rooms)):
+        own = sums[share]
+        _drawn_share(problem, params, rooms[share], spare[share], x, h, seed, k, own, share, len(rooms))
+
+
+@loop
+def _encode(problem, params, room, x):
+    """The statistics h of each row."""
+    last = problem.encoder[-1]
+    step.gather(problem.encoder[0], room, x, np.arange(len(x)), 0, len(x))
+    network.forward(problem.encoder, problem.activation, params, room, 0, len(x))
+    h = np.empty((len(x), last.fan_out), room.dtype)
+    for i in range(len(x)):
+        h[i] = room[last.y + i * last.ld_y : last.y + i * last.ld_y + last.fan_out]
+    return h
+
+
+class Weights:
+    """Log-weights of a VAE at given parameters, for any number of samples in the memory of a tile.
+
+    `threads` share the tiles (all of Numba's by default). Raises ValueError where `applies(model)` does not
+    hold, and for sizes below 1.
+    """
+
+    def __init__(
+        self, model: Any, params: Mapping[str, Array], *, tile: int = _TILE, threads: int | None = None
+    ) -> None:
+        if not applies(model):
+            raise ValueError("model must be one that vbref.models.fast.applies to")
+        threads = numba.get_num_threads() if threads is None else threads
+        door.size(tile=tile, threads=threads)
+        self.model = model
+        flat, room, self._widths = layout.Stack(), layout.Stack(), model.inference.encoder.widths
+        decoder = layout.network(model.decoder.widths, tile, flat, room, in_place=True, input_grad=False)
+        encoder = layout.network(self._widths, 1, flat, layout.Stack(), in_place=True, input_grad=False)
+        self._problem = problem(model, encoder, decoder, tile)
+        self._params = layout.aligned(flat.size, model.dtype)
+        named = layout.views(self._params, "encoder", encoder.layers)
+        layout.copy_into(named | layout.views(self._params, "decoder", decoder.layers), params)
+        self._rooms = layout.aligned(threads * room.size, model.dtype).reshape(threads, room.size)
+        self._spare = np.zeros((threads, 2 * layout.lines(model.data_dim)), model.dtype)
+
+    def log_weights(self, x: Array, noise: Array) -> Array:
+        """log w (K, N) for x (N, data_dim) and noise (K, N, latent_dim), as `VAE.log_weights`."""
+        log_w = np.empty(noise.shape[:2], x.dtype)
+        with blas.single_threaded():
+            h = self._encoded(x)
+            share = (self._problem, self._params, self._rooms, self._spare, x, h, noise, log_w)
+            if len(self._rooms) == 1:
+                _given_share(*share[:2], self._rooms[0], self._spare[0], *share[4:], 0, 1)
+            else:
+                _given(*share)
+        return log_w
+
+    def iwae(self, x: Array, k: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """log mean w (N,) of k samples a row, and its standard error by the delta method, in nats.
+
+        The noise is `numerics.random.normals(seed, 0, (N, k, latent_dim))`, of which a tile is held at a time.
+        """
+        door.size(k=k)
+        sums = np.zeros((len(self._rooms), len(x), 3))
+        sums[..., 0] = -np.inf
+        with blas.single_threaded():
+            drawn = (x, self._encoded(x), np.uint64(seed), k)
+            if len(self._rooms) == 1:
+                room, spare = self._rooms[0], self._spare[0]
+                _drawn_share(self._problem, self._params, room, spare, *drawn, sums[0], 0, 1)
+            else:
+                _drawn(self._problem, self._params, self._rooms, self._spare, *drawn, sums)
+        return _merged(sums, k)
+
+    def _encoded(self, x: Array) -> Array:
+        room = layout.Stack()
+        encoder = layout.network(
+            self._widths, len(x), layout.Stack(), room, in_place=True, input_grad=False
+        ).layers
+        encoder["weight"] = self._problem.encoder["weight"]
+        place = layout.aligned(room.size, self.model.dtype)
+        return _encode(self._problem._replace(encoder=encoder), self._params, place, x)
+
+
+def _merged(sums: Array, k: int) -> tuple[Array, Array]:
+    """The threads' sums as one, in order: log mean w, and √((E w²/(E w)² − 1)/(K − 1))."""
+    top = sums[..., 0].max(axis=0)
+    shrink = np.exp(sums[..., 0] - top)
+    first, second = (sums[..., 1] * shrink).sum(axis=0), (sums[..., 2] * shrink**2).sum(axis=0)
+    if k == 1:
+        return top + np.log(first), np.full(len(top), np.inf)
+    spread = np.maximum(k * second / first**2 - 1, 0)
+    return top + np.log(first / k), np.sqrt(spread / (k - 1))
