@@ -193,6 +193,16 @@ def test_langevin_comes_near_the_prior_and_is_not_there():
     assert found[120] < found[3] / 3
 
 
+def test_langevin_without_an_energy_is_autoregressive():
+    """V = ½z²: z_T = a^T z_0 + s Σ a^(T−t) ξ_t with a = 1 − ½s², one noise at a time."""
+    s, steps = 0.8, 3
+    model = EnergyPriorVAE(2, 1, (), sampler="langevin", langevin_steps=steps, langevin_step=s)
+    unit = np.concatenate([np.zeros((4, 1)), np.eye(4)], axis=1)
+    found = model.negatives(model.init(np.random.default_rng(0)), unit)[:, 0]
+    a = 1 - s * s / 2
+    np.testing.assert_allclose(found, [a**3, s * a**2, s * a, s], rtol=1e-14)
+
+
 def test_start_is_a_standard_prior():
     model = EnergyPriorVAE(4, 2, (3,))
     params = model.init(np.random.default_rng(0))
