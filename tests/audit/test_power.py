@@ -8,12 +8,14 @@ from importlib import import_module
 import pytest
 
 from vbref.audit import judge
+from vbref.audit.claim import Claim
 from vbref.audit.commands import add_parsers
 from vbref.audit.power import equivalents, modules, operators, run
 from vbref.audit.power.install import CannotInstall, claims_in, install
 from vbref.audit.power.modules import formula_modules
 from vbref.audit.power.mutants import Source
 from vbref.audit.power.report import rate, report
+from vbref.audit.registry import claims_of_notes
 
 TESTS = pathlib.Path(__file__).parents[1]
 
@@ -190,6 +192,11 @@ def test_every_published_mistake_can_be_planted():
 
     made = [m for name in {p.module for p in PUBLISHED} for m in run.source(name).mutants]
     assert sum(m.operator.startswith("published") for m in made) == len(PUBLISHED)
+
+
+def test_every_misprint_says_what_the_printed_form_is_so_that_a_slip_in_transcribing_it_is_seen():
+    misprints = [e for e in claims_of_notes() if isinstance(e, Claim) and e.verdict == "misprint"]
+    assert [claim.id for claim in misprints if "=" not in {aside.relation for aside in claim.asides}] == []
 
 
 def test_every_room_of_formulas_has_tests():

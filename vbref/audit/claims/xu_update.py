@@ -182,6 +182,9 @@ CLAIMS = [
         counterexample=Counterexample(
             "two states, p(z) = (½, ½), q = (¾, ¼): direction in the logits of p(z)", _TWO_STATES
         ),
+        aside=Aside(
+            "it is the direction in which the ELBO falls fastest", lambda w: -_RISE_PRIOR["complex step"](w)
+        ),
     ),
     Claim(
         "xu/24d",
@@ -196,6 +199,9 @@ CLAIMS = [
         corrected=Form(r"\triangle\phi \propto +\nabla_\phi \text{ELBO}", lambda w: _unit(_encoder_score(w))),
         counterexample=Counterexample(
             "two states, posterior (½, ½), q = (¾, ¼): direction in the logits of q", _TWO_STATES
+        ),
+        aside=Aside(
+            "it is the direction in which the ELBO falls fastest", lambda w: -_RISE_ENCODER["complex step"](w)
         ),
     ),
 ]
