@@ -6,7 +6,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from vbref.cuda import elementwise, importance, matrices, noise, products, steps
+from vbref.cuda import elementwise, importance, matrices, mixture, noise, products, steps
 from vbref.cuda.activations import ACTIVATIONS
 from vbref.cuda.device import TILES
 from vbref.kl.beta import beta_kl, beta_kl_grad
@@ -39,7 +39,7 @@ class Types:
 def every(number: Any) -> Iterator[Kernel]:
     """(name, kernel, signature) of all kernels that work in `number`."""
     t = Types(number)
-    for rooms in (_kl, _matrices, _noise, _products, _steps, _importance):
+    for rooms in (_kl, _matrices, _noise, _products, _steps, _importance, _mixture):
         yield from rooms(number, t)
 
 
@@ -104,3 +104,11 @@ def _importance(number: Any, t: Types) -> Iterator[Kernel]:
         yield f"importance {width}", run, (
             t.two, t.two, t.one, longs, longs, COUNTER, LONG, LONG, LONG, t.three,
         )  # fmt: skip
+
+
+def _mixture(number: Any, t: Types) -> Iterator[Kernel]:
+    f64 = Types(np.float64)
+    for k, d, dense in ((6, 2, True), (16, 16, True), (16, 16, False)):
+        run = mixture.compiled(k, d, dense, mixture.rows_a_block(k, d))
+        inputs = (t.two, f64.one, f64.two, f64.two, f64.two, f64.one)
+        yield f"mixture float64 {k} {d} {dense}", run, (*inputs, f64.two, f64.three, f64.three, f64.one)

@@ -11,8 +11,9 @@ from vbref.meanfield.mixture import rows, stochastic
 from vbref.meanfield.mixture.hyper import check_words, make_prior, positive_number
 from vbref.meanfield.mixture.start import nearest_mean, seeds
 from vbref.meanfield.mixture.state import Prior, State
-from vbref.meanfield.mixture.statistics import Statistics, centred, empty, moments, responsibilities
+from vbref.meanfield.mixture.statistics import Statistics, centred, empty, gather, moments, responsibilities
 from vbref.numerics import check
+from vbref.numerics.device import choice
 
 Array = NDArray[np.float64]
 Start = Callable[[np.random.Generator], Statistics]
@@ -73,6 +74,7 @@ class GaussianMixture:
         resp: ArrayLike | None = None,
         means: ArrayLike | None = None,
         progress: bool = False,
+        device: str = "cpu",
     ) -> "GaussianMixture":
         """Coordinate ascent on rows x (N, D), float32 or float64, from `n_init` starts; returns itself.
 
@@ -84,14 +86,19 @@ class GaussianMixture:
         x is read in one pass a sweep, a part at a time, and not copied: it may be a memory map larger than
         the memory. Sums are float64, their order the same for any number of threads.
 
+        `device="cuda"` keeps the rows, which must fit there, on a GPU, and makes the E-step's pass over them
+        there, in float64 too.
+
         Raises ValueError for bad input, and as `engine.ascend` does; FloatingPointError where
         `inverse_scale` is too small beside the data to be seen in float64.
         """
         check_limits(tol, max_iter)
         data, prior, start, generator = self._prepared(x, rng, n_init, resp, means)
 
+        e_step = _gather(data, device)
+
         def attempt(child: np.random.Generator) -> State:
-            state = State(data, prior, start(child))
+            state = State(data, prior, start(child), gather=e_step)
             state.ascent = ascend(
                 state.updates, state.evidence_bound, tol=tol, max_iter=max_iter, progress=progress
             )
@@ -279,6 +286,14 @@ class GaussianMixture:
         data = rows.checked(x, self._state.x.shape[1])
         width = data.shape[1] * (self.n_components + 1)
         return np.concatenate([function(part) for part in rows.parts(data, width)]).astype(data.dtype)
+
+
+def _gather(data: NDArray[Any], device: str) -> Callable[..., Statistics]:
+    if not choice(device):
+        return gather
+    from vbref.cuda.mixture import Rows
+
+    return Rows(data)
 
 
 def _students(state: State, whitened: Callable[[Array], Array]) -> Callable[[Array], Array]:

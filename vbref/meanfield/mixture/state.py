@@ -34,6 +34,7 @@ class State:
     weights: Weights = field(init=False)
     components: Components = field(init=False)
     ascent: Ascent = field(default_factory=Ascent)
+    gather: Callable[..., Statistics] = gather
 
     def __post_init__(self) -> None:
         self.update_weights()
@@ -41,7 +42,7 @@ class State:
 
     def copy(self) -> "State":
         """Another state at the same place; no array is ever changed, so none is copied."""
-        return State(self.x, self.prior, self.statistics)
+        return State(self.x, self.prior, self.statistics, gather=self.gather)
 
     @property
     def bound(self) -> float:
@@ -59,7 +60,7 @@ class State:
 
     def update_assignments(self) -> None:
         """q(z_n = k) ∝ exp ρ_k(x_n) (Bishop 10.46–10.49), and what the others need of it."""
-        self.statistics = gather(self.x, self.prior.center, self.frame())
+        self.statistics = self.gather(self.x, self.prior.center, self.frame())
 
     def update_weights(self) -> None:
         """q(π) given N_k."""

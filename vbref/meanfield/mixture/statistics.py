@@ -104,7 +104,7 @@ def _scatter(gaps: Array, weight: Array, dense: bool) -> Array:
 def gather(x: NDArray[Any], center: Array, frame: Frame) -> Statistics:
     """The statistics of x (N, D) under the responsibilities of `frame`, in one pass over the rows."""
     counts, firsts, seconds, entropies = (sum(parts) for parts in zip(*_calls(x, center, frame), strict=True))
-    return _from_origins(counts, firsts, seconds, float(entropies), frame.origins)
+    return from_origins(counts, firsts, seconds, float(entropies), frame.origins)
 
 
 def _calls(x: NDArray[Any], center: Array, frame: Frame) -> Iterator[tuple[Any, ...]]:
@@ -139,7 +139,7 @@ def _tile(numbers_a_row: int) -> int:
     return min(max(rows, _SMALLEST_TILE), _LARGEST_TILE)
 
 
-def _from_origins(count: Array, first: Array, second: Array, entropy: float, origins: Array) -> Statistics:
+def from_origins(count: Array, first: Array, second: Array, entropy: float, origins: Array) -> Statistics:
     """From Σ r (1, v, vvᵀ) to N, x̄ = o + v̄, Σ r (v − v̄)(v − v̄)ᵀ."""
     gap = np.divide(first, count[:, None], out=np.zeros_like(first), where=count[:, None] > 0)
     if second.ndim == 2:

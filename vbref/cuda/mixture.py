@@ -1,0 +1,142 @@
+"""The mixture's E-step and its sufficient statistics in one pass over rows that stay on the device.
+
+The forms are those of `vbref.meanfield.mixture.kernels`, in float64. A thread has a row, and leaves its
+responsibilities in shared memory; then the block's threads share out the statistics, each of them a sum over the
+tile's rows. Every block adds to places of its own, so that the order of sums is fixed. No array of rows ×
+components is ever stored.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from vbref.cuda import device, steps
+from vbref.meanfield.mixture.statistics import Frame, Statistics, from_origins
+
+_SHARED_BYTES = 40_000
+_BLOCKS = 4 * 132
+
+
+def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
+    """The kernel for K, D, full or diagonal roots (K, D D or D), of blocks of `rows` threads."""
+    number = np.float64
+    half, zero, lowest = number(0.5), number(0), number(-np.inf)
+    products = d * (d + 1) // 2 if dense else d
+    entries = 1 + d + products
+
+    def gather(x, center, origins, shifts, roots, offsets, counts, firsts, seconds, entropies):
+        gaps = cuda.shared.array((rows, d), number)
+        resp = cuda.shared.array((rows, k), number)
+        parts = cuda.shared.array(rows, number)
+        t, b = cuda.threadIdx.x, cuda.blockIdx.x
+        entropy = zero
+        for e in range(t, k * entries, rows):
+            c, at = e // entries, e % entries
+            if at == 0:
+                counts[b, c] = zero
+            elif at <= d:
+                firsts[b, c, at - 1] = zero
+        for e in range(t, k * seconds.shape[2], rows):
+            seconds[b, e // seconds.shape[2], e % seconds.shape[2]] = zero
+        for start in range(b * rows, x.shape[0], cuda.gridDim.x * rows):
+            here = start + t < x.shape[0]
+            for j in range(d):
+                gaps[t, j] = x[start + t, j] - center[j] if here else zero
+            top = lowest
+            for c in range(k):
+                rho = offsets[c]
+                for i in range(d):
+                    y = shifts[c, i]
+                    if dense:
+                        for j in range(i + 1):
+                            y += roots[c, i * d + j] * (gaps[t, j] - origins[c, j])
+                    else:
+                        y += roots[c, i] * (gaps[t, i] - origins[c, i])
+                    rho -= half * y * y
+                resp[t, c] = rho
+                top = rho if rho > top else top
+            total = slope = zero
+            for c in range(k):
+                gap = resp[t, c] - top
+                w = steps.exponential(gap)
+                resp[t, c] = w
+                total += w
+                slope += w * gap
+            for c in range(k):
+                resp[t, c] = resp[t, c] / total if here else zero
+            if here:
+                entropy += steps.logarithm(total) - slope / total
+            cuda.syncthreads()
+            for e in range(t, k * entries, rows):
+                c, at = e // entries, e % entries
+                # Entry 0 is Σ r, the next d are Σ r v_i, the rest Σ r v_i v_j with j ≤ i, or i = j.
+                i = at - 1
+                j = i
+                if at > d:
+                    i = at - 1 - d
+                    j = i
+                    if dense:
+                        i = 0
+                        while (i + 1) * (i + 2) // 2 <= j:
+                            i += 1
+                        j -= i * (i + 1) // 2
+                share = zero
+                for u in range(rows):
+                    value = resp[u, c]
+                    if at > 0:
+                        value *= gaps[u, i] - origins[c, i]
+                    if at > d:
+                        value *= gaps[u, j] - origins[c, j]
+                    share += value
+                if at == 0:
+                    counts[b, c] += share
+                elif at <= d:
+                    firsts[b, c, i] += share
+                else:
+                    seconds[b, c, i * d + j if dense else i] += share
+            cuda.syncthreads()
+        parts[t] = entropy
+        cuda.syncthreads()
+        if t == 0:
+            for u in range(1, rows):
+                entropy += parts[u]
+            entropies[b] = entropy
+
+    return gather
+
+
+@functools.cache
+def compiled(k: int, d: int, dense: bool, rows: int) -> Any:
+    """`one_pass`, compiled."""
+    return device.kernel(one_pass(k, d, dense, rows))
+
+
+def rows_a_block(k: int, d: int) -> int:
+    """The most rows a block whose gaps and responsibilities fit into shared memory; ValueError where none."""
+    for rows in (4,) if device.SIMULATED else (128, 64, 32):
+        if 8 * rows * (k + d + 1) <= _SHARED_BYTES:
+            return rows
+    raise ValueError(f"device='cuda' has no room for {k} components in {d} dimensions: K + D must be < 156")
+
+
+class Rows:
+    """Rows on the device, with `statistics.gather` over them: what a run calls for its E-step."""
+
+    def __init__(self, x: Any) -> None:
+        device.require()
+        self.x = device.put(np.asarray(x))
+
+    def __call__(self, x: Any, center: Any, frame: Frame) -> Statistics:
+        """The statistics under the responsibilities of `frame`; x is the run's, which is on the device."""
+        k, d = frame.means.shape
+        dense, rows = frame.roots.ndim == 3, rows_a_block(k, d)
+        blocks = min(device.blocks(len(x), rows), 3 if device.SIMULATED else _BLOCKS)
+        shifts = frame.whitened(frame.origins - frame.means)
+        fixed = (center, frame.origins, shifts, frame.roots.reshape(k, -1), frame.offsets)
+        width = frame.roots[0].size
+        sums = [device.empty((blocks, *s), np.float64) for s in ((k,), (k, d), (k, width), ())]
+        compiled(k, d, dense, rows)[blocks, rows](self.x, *(device.put(a) for a in fixed), *sums)
+        count, first, second, entropy = (array.copy_to_host().sum(axis=0) for array in sums)
+        return from_origins(count, first, second.reshape(frame.roots.shape), float(entropy), frame.origins)
