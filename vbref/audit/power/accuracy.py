@@ -1,6 +1,6 @@
 """What sets how well a number is computed, not which: no formula, so nothing of it is mutated.
 
-Thresholds: what is compared with, and a module's constant that is used in nothing but comparisons and slices.
+Thresholds: what is compared with, and a number with a name that is used in nothing else.
 Effort: a count of repetitions whose number is not used, a tolerance or a number of nodes given by keyword, a
 rule of quadrature. Guards: what stands in for a divisor that is 0. In the audit also a grid: its oracles
 integrate on grids alone.
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 _RULES = {"leggauss", "hermgauss", "hermegauss"}
 _EFFORT = {"nodes", "limit", "tol", "rtol", "atol", "xtol", "epsabs", "epsrel", "max_iter", "maxiter"}
 _THRESHOLDS = (ast.Compare, ast.Slice)
+_SCOPES = (ast.Module, ast.FunctionDef)
 
 
 def effort_of(tree: ast.Module, grids: bool) -> set[ast.AST]:
@@ -32,11 +33,34 @@ def effort_of(tree: ast.Module, grids: bool) -> set[ast.AST]:
 
 
 def _only_thresholds(tree: ast.Module) -> set[ast.AST]:
-    """Return the assignments at the top whose names are used, and only as thresholds."""
-    uses = list(_uses(tree, False))
-    free = {name for name, threshold in uses if not threshold}
-    bound = {name for name, threshold in uses if threshold} - free
-    return {node for node in tree.body if isinstance(node, ast.Assign) and _targets(node) <= bound}
+    """Return the assignments of numbers, at the top or in a function, to names used as thresholds alone."""
+    return {node for scope in ast.walk(tree) if isinstance(scope, _SCOPES) for node in _thresholds_of(scope)}
+
+
+def _thresholds_of(scope: ast.Module | ast.FunctionDef) -> list[ast.stmt]:
+    uses = list(_uses(scope, False))
+    bound = {name for name, threshold in uses if threshold} - {
+        name for name, threshold in uses if not threshold
+    }
+    return [
+        node
+        for node in scope.body
+        if isinstance(node, ast.Assign) and is_number(node.value) and _targets(node) <= bound
+    ]
+
+
+def is_number(node: ast.expr) -> bool:
+    """Whether it is a number as written, a cast of one, or a tuple of them."""
+    match node:
+        case ast.Tuple(parts):
+            return all(map(is_number, parts))
+        case ast.Call(_, [argument], []):
+            return isinstance(node.func, ast.Call | ast.Name) and is_number(argument)
+        case ast.UnaryOp(ast.USub(), operand):
+            return is_number(operand)
+        case ast.BinOp(left, _, right):
+            return is_number(left) and is_number(right)
+    return isinstance(node, ast.Constant) and isinstance(node.value, int | float)
 
 
 def _uses(node: ast.AST, threshold: bool) -> Iterator[tuple[str, bool]]:

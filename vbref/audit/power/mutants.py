@@ -14,8 +14,8 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-from vbref.audit.power.accuracy import effort_of
-from vbref.audit.power.operators import OPERATORS, constant, sum_for_mean
+from vbref.audit.power.accuracy import effort_of, is_number
+from vbref.audit.power.operators import OPERATORS, Operator, constant, dropped_factor, sum_for_mean
 from vbref.audit.power.published import PUBLISHED
 from vbref.audit.power.scope import Scope, claim_ids, formulas_of_claims, formulas_without_draws
 
@@ -165,12 +165,19 @@ def _mistakes(node: ast.AST, context: _Context) -> Iterator[tuple[str, ast.AST]]
     """Return each operator's name with what it makes of the node, each result once."""
     seen = {ast.dump(node)}
     for operator in OPERATORS:
-        if (context.compared and operator is constant) or (context.sign_asked and operator is sum_for_mean):
+        if _cannot_matter(operator, node, context):
             continue
         for wrong in operator(node):
             if ast.dump(wrong) not in seen:
                 seen.add(ast.dump(wrong))
                 yield operator.__name__, ast.fix_missing_locations(ast.copy_location(wrong, node))
+
+
+def _cannot_matter(operator: Operator, node: ast.AST, context: _Context) -> bool:
+    """Whether it moves a threshold alone, or what is only asked for its sign."""
+    scaled = isinstance(node, ast.BinOp) and (is_number(node.left) or is_number(node.right))
+    threshold = operator is constant or (operator is dropped_factor and scaled)
+    return (context.compared and threshold) or (context.sign_asked and operator is sum_for_mean)
 
 
 def _line(place: Place) -> int:

@@ -127,7 +127,7 @@ def swapped_arguments(node: ast.AST) -> Iterator[ast.AST]:
     if name in _SYMMETRIC | _NO_FORMULA or any(isinstance(arg, ast.Starred) for arg in args):
         return
     for i in range(len(args) - 1):
-        if _alike(name, args, i):
+        if _alike(node.func, args, i):
             continue
         yield ast.Call(node.func, [*args[:i], args[i + 1], args[i], *args[i + 2 :]], node.keywords)
     half = len(args) // 2
@@ -135,9 +135,10 @@ def swapped_arguments(node: ast.AST) -> Iterator[ast.AST]:
         yield ast.Call(node.func, [*args[half:], *args[:half]], node.keywords)
 
 
-def _alike(name: str, args: list[ast.expr], i: int) -> bool:
+def _alike(function: ast.expr, args: list[ast.expr], i: int) -> bool:
     """Whether arguments i and i + 1 play one part: x and loc of a density, operands of equal indices."""
-    if name == "normal_density":
+    name = _name(function)
+    if name == "normal_density" or ast.unparse(function) in ("norm.pdf", "norm.logpdf"):
         return i == 0
     if name == "einsum" and i > 0 and isinstance(args[0], ast.Constant):
         indices = str(args[0].value).split("->")[0].split(",")
