@@ -37,3 +37,11 @@ def test_terms_and_predictive(k, prior):
     )
     theirs.assign()
     np.testing.assert_allclose(ours.predict_proba(x), theirs.r, atol=1e-11)
+
+
+def test_a_bound_that_bayespy_computed():
+    """BayesPy 0.6.6: Mixture(Categorical(Dirichlet), Gaussian, GaussianGamma), five updates of Z, μτ, π."""
+    x = vbref.load_faithful()[:, 1:]
+    start = np.eye(3)[np.digitize(x[:, 0], [60.0, 75.0])]
+    model = GaussianMixture(3, concentration=0.7, mean=[70.0], mean_precision=0.5, df=4.0, inverse_scale=50.0)
+    assert model.fit(x, resp=start, max_iter=5, tol=0.0).elbo == pytest.approx(-1056.9578560887117, rel=1e-13)
