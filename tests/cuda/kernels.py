@@ -6,7 +6,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from vbref.cuda import elementwise, importance, matrices, mixture, noise, products, steps
+from vbref.cuda import chains, elementwise, importance, matrices, mixture, noise, products, steps
 from vbref.cuda.activations import ACTIVATIONS
 from vbref.cuda.device import TILES
 from vbref.kl.beta import beta_kl, beta_kl_grad
@@ -39,7 +39,7 @@ class Types:
 def every(number: Any) -> Iterator[Kernel]:
     """(name, kernel, signature) of all kernels that work in `number`."""
     t = Types(number)
-    for rooms in (_kl, _matrices, _noise, _products, _steps, _importance, _mixture):
+    for rooms in (_kl, _matrices, _noise, _products, _steps, _importance, _mixture, _chains):
         yield from rooms(number, t)
 
 
@@ -112,3 +112,13 @@ def _mixture(number: Any, t: Types) -> Iterator[Kernel]:
         run = mixture.compiled(k, d, dense, mixture.rows_a_block(k, d))
         inputs = (t.two, f64.one, f64.two, f64.two, f64.two, f64.one)
         yield f"mixture float64 {k} {d} {dense}", run, (*inputs, f64.two, f64.three, f64.three, f64.one)
+
+
+def _chains(number: Any, t: Types) -> Iterator[Kernel]:
+    yield "kick", chains.kick(number), (t.two, t.two, t.two, t.one, t.scalar, t.scalar)
+    yield "drift", chains.drift, (t.two, t.two, t.one)
+    yield "jitter", chains.jitter(number), (t.one, COUNTER, LONG, t.one)
+    yield "energy", chains.energy(number), (t.two, t.two, t.one, t.scalar, t.one)
+    rows = (t.one, t.one, t.two, t.two, t.two, t.two, t.one, t.one, COUNTER, LONG)
+    yield "metropolis", chains.metropolis(number), rows
+    yield "langevin", chains.langevin(number), (t.two, t.two, t.scalar, t.scalar, COUNTER, LONG)

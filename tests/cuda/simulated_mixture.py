@@ -28,8 +28,7 @@ def test_statistics(n, k, d, dense, dtype):
 def test_fit():
     x = np.random.default_rng(0).standard_normal((13, 2)) * [1, 3]
     on_cpu, on_device = (
-        GaussianMixture(2).fit(x, rng=1, max_iter=4, device=name)
-        for name in ("cpu", "cuda")
+        GaussianMixture(2).fit(x, rng=1, max_iter=4, device=name) for name in ("cpu", "cuda")
     )
     assert_allclose(on_device.elbo, on_cpu.elbo, rtol=1e-12)
     assert_allclose(on_device.means, on_cpu.means, rtol=1e-10, atol=1e-12)

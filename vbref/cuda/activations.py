@@ -1,4 +1,4 @@
-"""A layer's activation on a scalar, and its slope from its own output: what a fused layer keeps is y alone."""
+"""A layer's activation on a scalar, and its slope from its own output: a fused layer keeps y alone."""
 
 import math
 

@@ -1,6 +1,6 @@
-"""IWAE-K in one kernel: draw, decode, score, and carry log Σ w from tile to tile; memory does not grow with K.
+"""IWAE-K in one kernel: draw, decode, score, carry log Σ w from tile to tile; memory does not grow with K.
 
-A block has one datum and every so many tiles of its K samples. The tile's hidden layers live in shared memory,
+A block has one datum and some tiles of its K samples. The tile's hidden layers live in shared memory,
 units by samples; a thread computes `_SAMPLES` samples of a unit at a time in registers, so that a weight that
 is read serves all of them. The last layer's logits are scored as they appear and never stored. What a block
 leaves is max, Σ e^(log w − max) and Σ e^2(log w − max) of its share; the host adds the shares.
@@ -138,7 +138,8 @@ class Evaluator:
     def __init__(self, model: VAE, params: Mapping[str, Any]) -> None:
         device.require()
         supported(model)
-        self.model, self.number = model, np.dtype(model.dtype).type
+        self.model = model
+        self.number: Any = np.dtype(model.dtype).type
         self.params = Flat({name: params[name] for name in model.shapes()}, self.number)
         widths = model.decoder.widths
         names = [f"decoder.{i}.{part}" for i in range(len(widths) - 1) for part in ("weight", "bias")]

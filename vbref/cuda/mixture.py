@@ -1,7 +1,7 @@
 """The mixture's E-step and its sufficient statistics in one pass over rows that stay on the device.
 
 The forms are those of `vbref.meanfield.mixture.kernels`, in float64. A thread has a row, and leaves its
-responsibilities in shared memory; then the block's threads share out the statistics, each of them a sum over the
+responsibilities in shared memory; then the block's threads share out the statistics, each a sum over the
 tile's rows. Every block adds to places of its own, so that the order of sums is fixed. No array of rows ×
 components is ever stored.
 """

@@ -1,8 +1,8 @@
 """The product of two matrices, three times: plain, in tiles of shared memory, in blocks of registers.
 
-C = A B needs 2 R C D operations on R D + D C + R C numbers. The plain form reads two numbers an operation, from
-memory. A tile that a block loads once serves `side` rows or columns; micro × micro sums in a thread's registers
-use each number that leaves shared memory `micro` times. That is as much as a GPU's arithmetic needs.
+C = A B needs 2 R C D operations on R D + D C + R C numbers. The plain form reads a number an operation, from
+memory. A tile that a block loads once serves `side` rows or columns; micro × micro sums in a thread's
+registers use each number that leaves shared memory `micro` times.
 
 The third form also is a layer: y = φ(x W + b) forward, and backward (d_y Wᵀ) φ'(y of the layer below) and
 xᵀ d_y, with A or B read as it lies, turned.
@@ -30,7 +30,7 @@ def plain(a, b, out):
 
 
 def tiled(side: int, number: Any) -> Any:
-    """One thread an output; a block loads side × side of A and of B at a time, and reads each `side` times."""
+    """One thread an output; a block loads side × side of A and B at a time, and reads each `side` times."""
     zero = number(0)
 
     def product(a, b, out):

@@ -1,6 +1,7 @@
 """A VAE's training step on the device: data, parameters, noise and Adam's state never leave it.
 
-The objective and its gradient are those of `vbref.models.vae`: split one, or the IWAE, pathwise. A step's noise (K, N, D) is the next K N D draws of the stream `seed`, in C order.
+The objective and its gradient are those of `vbref.models.vae`: split one, or the IWAE, pathwise. A step's
+noise (K, N, D) is the next K N D draws of the stream `seed`, in C order.
 """
 
 import time
@@ -56,7 +57,7 @@ class Trainer:
         device.require()
         supported(model)
         self.model, self.k, self.seed, self.stream = model, k, np.uint64(seed), stream
-        self.number = np.dtype(model.dtype).type
+        self.number: Any = np.dtype(model.dtype).type
         self.binarise = binarise
         self.data = device.put(np.asarray(x, self.number))
         self.order = device.put(np.arange(len(x)))

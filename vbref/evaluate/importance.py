@@ -59,8 +59,8 @@ def iwae(
     ones, and its Monte Carlo error is theirs; of a single one it is that of log mean w by the delta method,
     √((E w²/(E w)² − 1)/(K − 1)), and inf for a single weight, which has nothing to be compared with.
 
-    `device="cuda"` does it in one GPU kernel for a VAE with Bernoulli likelihood, whose noise comes from a seed
-    that `rng` gives.
+    `device="cuda"` does it in one GPU kernel for a VAE with Bernoulli likelihood, with noise from a seed that
+    `rng` gives.
 
     Raises ValueError for k, repeats, batch_size or tile below 1, for no rows, and where a log-weight is NaN.
     """
