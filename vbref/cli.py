@@ -82,7 +82,9 @@ def _add_train(verbs: Any) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help=", ".join([*SYSTEMS, "mixture"]))
     add(
-        "--data", metavar="NAME|FILE", help="digits (default), faithful, or an .npz, .npy, idx or idx.gz file"
+        "--data",
+        metavar="NAME|FILE",
+        help="digits (default; of mixture faithful), faithful, or an .npz, .npy, idx or idx.gz file",
     )
     add("--out", metavar="DIR", help="run folder (default: runs/MODEL-DATA)")
     add("--resume", metavar="DIR", help="continue the run in DIR with its settings; only --epochs may be new")
