@@ -1,7 +1,8 @@
 """The audit cannot be fooled: planted wrong claims, each with what the judge must say of it."""
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -36,6 +37,26 @@ def by_quadrature(w):
     return oracles.normal_mean_adaptive(lambda z: z**2, w.loc, w.scale)
 
 
+@cache
+def remembered(loc, scale):
+    return loc**2 + scale**2
+
+
+def writes_scale(w):
+    w.scale = 0.0
+    return w.loc**2
+
+
+def leaves(w):
+    raise SystemExit(0)
+
+
+def nothing(w):
+    return np.zeros(0)
+
+
+LEAVING = {"adaptive": by_quadrature, "leaves": leaves}
+LOC = attrgetter("loc")
 oracles_square = partial(lambda function, w: oracles.normal_mean(function, w.loc, w.scale), np.square)
 
 
@@ -230,6 +251,68 @@ PLANTED = {
     ),
     "code that is not there": (replace(GOOD, code=Code("math.nothing")), "names code that is not there"),
     "a tolerance that swallows mistakes": (replace(GOOD, tolerance=1.0), "leave a gap"),
+    "an oracle that leaves": (replace(GOOD, printed=second_moment, oracles=LEAVING), "raised SystemExit"),
+    "an oracle that writes into its instance": (
+        replace(
+            GOOD, printed=lambda w: w.loc**2, oracles={"writes": writes_scale, "adaptive": by_quadrature}
+        ),
+        "differ by",
+    ),
+    "oracles that remember one helper": (
+        replace(
+            GOOD,
+            oracles={
+                "one": lambda w: remembered(w.loc, w.scale),
+                "other": lambda w: remembered(w.loc, w.scale),
+            },
+        ),
+        "share remembered",
+    ),
+    "one compiled function on every side": (
+        replace(GOOD, printed=LOC, oracles={"one": LOC, "other": LOC}),
+        "are one function",
+    ),
+    "nothing compared with nothing": (
+        replace(GOOD, printed=nothing, oracles={"one": lambda w: [], "other": lambda w: np.zeros(0)}),
+        "differ by inf",
+    ),
+    "Monte Carlo too wide to disagree": (
+        replace(GOOD, oracles={"adaptive": by_quadrature, "guess": lambda w: Estimate(0.0, 1e9)}),
+        "differ by inf",
+    ),
+    "an endless standard error in the formula": (
+        replace(GOOD, printed=lambda w: Estimate(0.0, np.inf)),
+        "no corrected form is recorded",
+    ),
+    "one instance for a domain": (
+        replace(GOOD, draw=lambda rng: Case(loc=0.0, scale=2.0)),
+        "the same instance 12 times",
+    ),
+    "a limit at one step": (
+        replace(LIMIT, printed=lambda w: np.inf, limit=Limit(steps=(10,), rate=0.0)),
+        "three steps",
+    ),
+    "a limit with room for any rate": (
+        replace(LIMIT, limit=Limit(steps=(10, 100, 1000), rate=-1.0, slack=9.0)),
+        "slack below 1",
+    ),
+    "a limit that stays away": (
+        replace(
+            LIMIT,
+            limit=Limit(steps=(10, 100, 1000), rate=0.0),
+            oracles={"one": lambda w, n: w.loc + 7, "other": lambda w, n: (n * w.loc + 7 * n) / n},
+        ),
+        "no corrected form is recorded",
+    ),
+    "a condition outside which the oracles disagree": (
+        replace(
+            GOOD,
+            oracles={"adaptive": by_quadrature, "signed": lambda w: w.loc**2 + w.scale * abs(w.scale)},
+            printed=lambda w: w.loc**2 + w.scale**3 / abs(w.scale),
+            conditions=[Condition("σ > 0", Case(loc=0.0, scale=-2.0))],
+        ),
+        "outside: oracles",
+    ),
     "a definition without a word": (Definition("test/2", "x", ""), "needs a note"),
 }
 

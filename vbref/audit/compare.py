@@ -12,6 +12,7 @@ from vbref.audit.claim import Claim, Estimate, Limit, Relation
 
 SEPARATION = 1e-6
 Z_SCORE = 5.0  # 6e-7 two-sided: over all Monte Carlo comparisons of one audit a false alarm stays below 1e-3
+WIDEST = 0.1  # a Monte Carlo band beyond this part of max(1, |truth|) says nothing
 
 Outcome = Literal["agrees", "disagrees", "unclear"]
 
@@ -31,17 +32,21 @@ def is_nan(value: Any) -> bool:
 def distance(value: Any, truth: Any, relation: Relation = "=") -> float:
     """Return the largest violation of `truth relation value`, relative to max(1, |truth|).
 
-    Infinite where the shapes differ or either is NaN; equal infinities agree. Where either is an `Estimate`,
-    Z_SCORE standard errors are forgiven.
+    Infinite where the shapes differ, nothing is there, or either is NaN; equal infinities agree. Where either
+    is an `Estimate`, Z_SCORE standard errors are forgiven, unless they are so wide that nothing could
+    disagree.
     """
     left, right = _center(truth), _center(value)
-    if left.shape != right.shape or np.isnan(left).any() or np.isnan(right).any():
+    if left.shape != right.shape or left.size == 0 or np.isnan(left).any() or np.isnan(right).any():
         return float("inf")
     same = left == right
     gap = np.where(same, 0.0, np.where(same, 0.0, left) - np.where(same, 0.0, right))
     violation = {"=": abs(gap), "<=": np.real(gap), ">=": -np.real(gap)}[relation]
     scale = np.where(np.isfinite(left), np.maximum(1.0, abs(left)), 1.0)
-    return float(np.max(np.maximum(violation - _slack(truth) - _slack(value), 0.0) / scale, initial=0.0))
+    slack = _slack(truth) + _slack(value)
+    if not np.all(slack <= WIDEST * scale):
+        return float("inf")
+    return float(np.max(np.maximum(violation - slack, 0.0) / scale))
 
 
 def limit_error(values: list[Any], limit_value: Any, limit: Limit) -> float:
@@ -52,6 +57,8 @@ def limit_error(values: list[Any], limit_value: Any, limit: Limit) -> float:
     if (errors <= 1e-10).all():  # already there: a sequence that is constant, up to rounding
         return 0.0
     if not np.isfinite(errors).all() or (errors == 0).any():
+        return float("inf")
+    if limit.rate == 0:  # a distance that does not fall is no limit
         return float("inf")
     rate = np.polyfit(np.log(np.asarray(limit.steps, float)), np.log(errors), 1)[0]
     return 0.0 if abs(rate - limit.rate) <= limit.slack * abs(limit.rate) else float("inf")

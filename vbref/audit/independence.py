@@ -28,10 +28,8 @@ _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "p
 def functions_run(function: Callable[[], Any], own_files: Collection[str]) -> set[CodeType]:
     """Return the code objects of vbref, of `own_files` and beside them that run when `function` is called."""
     seen: set[CodeType] = set()
-    homes = (
-        _PACKAGE,
-        *(str(Path(file).resolve().parent) + os.sep for file in own_files if Path(file).is_file()),
-    )
+    homes = _homes(own_files)
+    _forget(homes)
 
     def note(frame: FrameType, event: str, _argument: Any) -> None:
         if event == "call" and _counts(frame.f_code, own_files, homes):
@@ -44,6 +42,21 @@ def functions_run(function: Callable[[], Any], own_files: Collection[str]) -> se
     finally:
         sys.setprofile(before)
     return seen
+
+
+def _homes(own_files: Collection[str]) -> tuple[str, ...]:
+    folders = (str(Path(file).resolve().parent) + os.sep for file in own_files if Path(file).is_file())
+    return (_PACKAGE, *folders)
+
+
+def _forget(homes: tuple[str, ...]) -> None:
+    """Empty the caches (`functools.cache`) of the claims' own modules: what is remembered does not run."""
+    for module in list(sys.modules.values()):
+        name = getattr(module, "__file__", None) or ""
+        if name.startswith(homes[1:]) and not name.startswith(_LIBRARIES):
+            for value in list(vars(module).values()):
+                if hasattr(value, "cache_clear") and hasattr(value, "__wrapped__"):
+                    value.cache_clear()
 
 
 def shared_functions(sides: Mapping[str, Callable[[], Any]], own_files: Collection[str]) -> list[str]:

@@ -1,8 +1,9 @@
 """The verdict of one claim, computed from numbers and only then compared with the recorded one."""
 
+import pickle
 import traceback
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -44,7 +45,7 @@ def judge(entry: Entry) -> Finding:
         try:
             with np.errstate(all="ignore"):
                 _run(entry, finding)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             finding.failures.append(f"raised {type(error).__name__}: {error}")
             finding.raised = where_raised(error, _files(entry))
     if not finding.failures and finding.verdict != entry.verdict:
@@ -73,6 +74,8 @@ def _declared(claim: Claim) -> list[str]:
         and claim.instances >= 2,
         'relation must be "=", "<=", ">=" or "->"': claim.relation in ("=", "<=", ">=", "->"),
         'relation "->" and a limit belong together': (claim.relation == "->") == (claim.limit is not None),
+        "a limit needs three steps, and a slack below 1": claim.limit is None
+        or (len(claim.limit.steps) >= 3 and 0 <= claim.limit.slack < 1),
         "without a printed value it needs a reading, and a `why`": not notation
         or bool(claim.reading and claim.why),
         "with a printed value it needs no reading": notation or not (claim.reading or claim.rejected),
@@ -86,6 +89,7 @@ def _run(claim: Claim, finding: Finding) -> None:
     rng = generator(claim)
     trials = [trial(claim, f"instance {i + 1}", claim.draw(rng)) for i in range(claim.instances)]
     finding.instances = len(trials)
+    finding.failures += _monotony(trials)
     finding.failures += [line for t in trials for line in oracles_agree(claim, t)]
     finding.failures += _independence(claim, trials[0].instance)
     if finding.failures:
@@ -99,16 +103,34 @@ def _run(claim: Claim, finding: Finding) -> None:
     finding.failures += lines
 
 
+def _monotony(trials: list[Trial]) -> list[str]:
+    """A domain of one instance, drawn again and again, shows no more than that instance."""
+    try:
+        different = {pickle.dumps(t.instance) for t in trials}
+    except Exception:  # what cannot be pickled cannot be told apart
+        return []
+    return [f"draw gives the same instance {len(trials)} times"] if len(different) == 1 else []
+
+
 def _independence(claim: Claim, instance: Any) -> list[str]:
     """Return what an oracle runs in common with another or with a form; forms may share among themselves."""
     asked: dict[str, Function] = {
         f"oracle {name!r}": partial(ask, claim, oracle) for name, oracle in claim.oracles.items()
     }
-    lines = []
+    lines = _named_twice({**claim.oracles, **_forms(claim)}, len(claim.oracles))
     for name, form in _forms(claim).items():
         sides = {side: partial(function, instance) for side, function in {**asked, name: form}.items()}
         lines += shared_functions(sides, _files(claim))
     return [f"not independent: {line}" for line in dict.fromkeys(lines)]
+
+
+def _named_twice(functions: Mapping[str, Function], oracles: int) -> list[str]:
+    """Return the pairs, an oracle and another side, that are one object: compiled code shows no frames."""
+    sides = list(functions.items())
+    pairs = (
+        (name, other) for i, (name, f) in enumerate(sides[:oracles]) for other, g in sides[i + 1 :] if f is g
+    )
+    return [f"{name!r} and {other!r} are one function" for name, other in pairs]
 
 
 def _forms(claim: Claim) -> dict[str, Function]:

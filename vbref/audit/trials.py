@@ -1,5 +1,6 @@
 """One claim on one instance: what the oracles say, and how far a form is from it."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +19,17 @@ class Trial:
 
 
 def trial(claim: Claim, name: str, instance: Any) -> Trial:
-    """Ask every oracle that applies to the instance for the left-hand side."""
-    values = {oracle: ask(claim, function, instance) for oracle, function in claim.oracles.items()}
+    """Ask every oracle that applies to the instance for the left-hand side, each with a copy of its own."""
+    values = {oracle: ask(claim, function, _copy(instance)) for oracle, function in claim.oracles.items()}
     return Trial(name, instance, {oracle: value for oracle, value in values.items() if value is not None})
+
+
+def _copy(instance: Any) -> Any:
+    """Return a copy, so that what one side writes into its instance no other side reads."""
+    try:
+        return copy.deepcopy(instance)
+    except TypeError:  # an open file, a lock: nothing that holds numbers
+        return instance
 
 
 def ask(claim: Claim, oracle: Callable[..., Any], instance: Any) -> Any:
@@ -35,6 +44,11 @@ def oracles_agree(claim: Claim, t: Trial) -> list[str]:
     """Every pair of oracles must agree, to the claim's tolerance and without NaN."""
     if len(t.truths) < 2:
         return [f"{t.name}: {len(t.truths)} oracle applies, two must"]
+    return disagreements(claim, t)
+
+
+def disagreements(claim: Claim, t: Trial) -> list[str]:
+    """Return one line for each oracle that is NaN, and each that differs from the first."""
     lines = [
         f"{t.name}: oracle {name!r} returned NaN"
         for name, value in t.truths.items()
