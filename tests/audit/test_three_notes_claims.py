@@ -28,8 +28,8 @@ VERDICTS = {
         "definition": "D10 D18 D20 D29 D30 IB IC",
         "holds": "D3 D4 D6 D7 D13 D14 D15 D17 D19 D23 D24 D25",
         "notation": "D1 D2 D11 D26 I5",
-        "misprint": "D5 D8 D9 D16 D22 D27 D28",
-        "not-checkable": "D12 D21",
+        "misprint": "D5 D8 D9 D12 D16 D22 D27 D28",
+        "not-checkable": "D21",
     },
 }
 ENTRIES = [entry for entry in claims_of_notes() if entry.id.split("/")[0] in VERDICTS]

@@ -196,15 +196,17 @@ CLAIMS = [
     ),
     Claim(
         "evae/D6b",
-        statement=r"\nabla_\theta \ln P_\theta(x) = -\mathbb E_{P_\theta(z|x)} \nabla_\theta U_\theta(z)"
+        statement=r"\mathbb E_{P_\theta(z)} \nabla_\theta U_\theta(z) + \mathbb E_{z\sim P_\theta(z|x)}"
+        r" \nabla_\theta \ln P_\theta(x|z) - \nabla_\theta U_\theta(z) = -\nabla_\theta U_\theta(z)"
         r" + \mathbb E_{P_\theta(z)} \nabla_\theta U_\theta(z)",
         verdict="misprint",
         domain=_AT_EVERY_X,
         draw=energy.energies,
         printed=lambda w: -_posterior_mean(w, w.dU) + w.prior @ w.dU,
         oracles=_SCORE,
-        note="E_{P(z|x)} ∇ ln P(x|z) is dropped in the last step; z is bound here as in evae/D6a, and the"
-        " step judged at every x. Only over the model's own P_θ(x) does the dropped term average to 0, as"
+        note="E_{P(z|x)} ∇ ln P(x|z) is dropped in the last step. −∇U(z) stands on both sides, so that they"
+        " differ by this at every x, whatever binds z; z is bound here as in evae/D6a, which makes the left"
+        " side ∇ ln P_θ(x). Only over the model's own P_θ(x) does the dropped term average to 0, as"
         " everything else does",
         corrected=Form(
             r"\mathbb E_{P_\theta(z|x)}\bigl[\nabla_\theta \ln P_\theta(x|z) - \nabla_\theta"

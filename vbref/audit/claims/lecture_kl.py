@@ -12,7 +12,6 @@ from vbref.audit import (
     Counterexample,
     Definition,
     Form,
-    NotCheckable,
     oracles,
     worlds,
 )
@@ -85,11 +84,27 @@ CLAIMS = [
         oracles=_KL,
         note="The definition of KL",
     ),
-    NotCheckable(
+    Claim(
         "lecture/D12",
-        r"= E[\log p(z|x)]",
-        "Struck out by its author, who claims it no more. It would be false: on a table E log p(z|x) ≤ 0 ≤"
-        " KL, which is its negative less the entropy of q",
+        statement=r"= E[\log p(z|x)]",
+        verdict="misprint",
+        domain=WORLD,
+        draw=worlds.latent,
+        printed=lambda w: w.integral(w.q * np.log(_posterior(w))),
+        oracles=_KL,
+        note="log q is lost, and the sign. Its author struck it out, and lecture/D13 goes on from"
+        " lecture/D11",
+        corrected=Form(
+            r"\mathbb E_{q_\phi}[\log q_\phi(z) - \log p(z|x)]",
+            lambda w: w.integral(w.q * (np.log(w.q) - np.log(_posterior(w)))),
+        ),
+        counterexample=Counterexample(
+            "two states, posterior (½, ½), q = (0.8, 0.2): −log 2 for a divergence", TWO_POINT
+        ),
+        aside=Aside(
+            "it is −KL less the entropy of q, so that raising it collapses q on the mode",
+            lambda w: -_KL["exact sum over nodes"](w) + math.fsum(w.dz * w.q * np.log(w.q)),
+        ),
     ),
     Claim(
         "lecture/D13a",
