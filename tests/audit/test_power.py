@@ -239,7 +239,7 @@ def test_an_interrupt_reports_what_was_judged_and_exits_130(monkeypatch, capsys)
     monkeypatch.setattr(run, "measure", interrupted)
     assert vbref("audit", "--power", "vbref.kl.normal") == 130
     said = capsys.readouterr()
-    assert said.err.startswith("vbref: interrupted after 1 of ")
+    assert said.err.startswith("\nvbref: interrupted after 1 of ")
     assert "vbref.kl.normal" in said.out
 
 

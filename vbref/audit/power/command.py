@@ -36,6 +36,7 @@ def run_power(args: argparse.Namespace) -> int:
         chosen = run.select(args.ids)
         drawn = run.sample(chosen, args.sample or len(chosen), args.seed)
         step = _progress(len(drawn))
+        step("the tests are read", outcomes)
         for outcome in run.measure(drawn, args.jobs, lambda name: step(name, outcomes)):
             outcomes.append(outcome)
     except (LookupError, run.NoTests, ImportError) as error:
@@ -46,8 +47,9 @@ def run_power(args: argparse.Namespace) -> int:
     modules = dict.fromkeys(mutant.module for mutant in chosen)
     forgotten = stale((m for module in modules for m in run.source(module).mutants), modules)
     if interrupted:
-        print(f"vbref: interrupted after {len(outcomes)} of {len(drawn)} mutants", file=sys.stderr)
-    print(report(outcomes, forgotten))
+        print(f"\nvbref: interrupted after {len(outcomes)} of {len(drawn)} mutants", file=sys.stderr)
+    if outcomes:
+        print(report(outcomes, forgotten))
     if interrupted:
         return _INTERRUPTED
     return 0 if rate(outcomes) >= LEAST and not forgotten else 1
