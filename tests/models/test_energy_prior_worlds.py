@@ -139,6 +139,32 @@ def test_without_noise_the_generator_shrinks_for_nothing():
     assert shrunk.std() < 0.7
 
 
+def encoded(printed):
+    """The scale of q when φ alone is trained, or is with evae/D22's −H for +H; and the exact posterior's."""
+    rng, adam = np.random.default_rng(0), Adam(0.02)
+    model = EnergyPriorVAE(3, 1, (), decoder_hidden=(), likelihood="gaussian", sigma=0.5)
+    params, x = model.init(rng), world(rng, 200)
+    params["decoder.0.weight"] = DIRECTION[None]
+    player = model.players[-1]
+    own = player.own(params)
+    slots = adam.init(own)
+    for _ in range(400):
+        grads = player.own(player.objective_and_grad(params, x, model.draw_noise(rng, len(x)))[1])
+        if printed:
+            # H is ½ log var up to a constant, for each row; −H for +H takes it away twice.
+            grads["encoder.0.bias"] = grads["encoder.0.bias"] - np.array([0.0, len(x)])
+            grads["encoder.0.weight"] = grads["encoder.0.weight"] - np.outer(x.sum(axis=0), [0.0, 1.0])
+        ascent = {name: grad / len(x) for name, grad in grads.items()}
+        adam.step(own, ascent, slots, direction="ascend")
+    return model.encode(params, x)[1].mean(), 1 / np.sqrt(1 + DIRECTION @ DIRECTION / 0.25)
+
+
+def test_the_printed_sign_of_the_entropy_shrinks_the_posterior_towards_a_point():
+    scale, expected = encoded(printed=False)
+    assert abs(scale - expected) < 0.05 * expected
+    assert encoded(printed=True)[0] < 0.5 * expected
+
+
 # -- failures, measured and said --
 
 
