@@ -21,7 +21,7 @@ def cholesky(cov: ArrayLike, name: str = "cov") -> FloatArray:
     Raises ValueError, calling the argument `name`, unless cov is symmetric to rounding and positive definite.
     """
     (sigma,) = check.floats(**{name: cov})
-    _square(name, sigma)
+    require_square(name, sigma)
     _symmetric(name, sigma)
     try:
         return np.linalg.cholesky(sigma)
@@ -184,7 +184,8 @@ def _reciprocal_diagonal(tril: FloatArray) -> FloatArray:
     return np.eye(tril.shape[-1], dtype=tril.dtype) / _diagonal(tril)[..., None, :]
 
 
-def _square(name: str, matrix: FloatArray) -> None:
+def require_square(name: str, matrix: FloatArray) -> None:
+    """Raise ValueError unless the last two axes are D and D, D >= 1."""
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2] or matrix.shape[-1] == 0:
         raise ValueError(f"{name} must have shape (..., D, D) with D >= 1, has {matrix.shape}")
 
@@ -199,7 +200,7 @@ def _symmetric(name: str, matrix: FloatArray) -> None:
 
 def _lower(scale_tril: ArrayLike) -> FloatArray:
     (tril,) = check.floats(scale_tril=scale_tril)
-    _square("scale_tril", tril)
+    require_square("scale_tril", tril)
     if np.triu(tril, 1).any():
         raise ValueError("scale_tril must be lower triangular, has entries above the diagonal")
     check.positive(**{"the diagonal of scale_tril": _diagonal(tril)})

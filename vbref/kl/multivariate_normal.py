@@ -13,12 +13,13 @@ S = MMᵀ is factored as U diag(1 + e) Uᵀ, U unit lower triangular, with e_k i
     tr S − log|I + S| = Σ_k (e_k − log(1 + e_k)) + Σ_{j<k} U_kj² (1 + e_j).
 """
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vbref.dist.multivariate_normal import cholesky
+from vbref.dist.multivariate_normal import cholesky, require_square
 from vbref.kl.normal import scale_kl
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
@@ -28,6 +29,9 @@ from vbref.numerics.special import log1p_deficit
 
 # |S|_F² below which the difference form is used: there every e_k > −1/2.
 _NEAR = 0.25
+# From so many items on, of so small a D, tiles pay (they cost seconds to compile, once).
+_MANY, _SMALL = 1000, 32
+_AXES = {"mean_q": 1, "cov_q": 2, "mean_p": 1, "cov_p": 2}
 
 
 @loop
@@ -167,11 +171,30 @@ def multivariate_normal(
     Raises ValueError unless each cov is square, symmetric to rounding and positive definite, for NaN, mixed
     dtypes, shapes that clash.
     """
-    lead, arrays = _checked(mean_q, cov_q, mean_p, cov_p)
-    out = np.empty(lead, arrays[0].dtype)
     run = _on_cuda().kl_loop if choice(device) else _kl_loop
+    lead, named = _aligned(mean_q, cov_q, mean_p, cov_p)
+    if run is _kl_loop and math.prod(lead) >= _MANY and named["cov_q"].shape[-1] <= _SMALL:
+        return _by_tiles(lead, named)
+    lead, arrays = _checked(**named)
+    out = np.empty(lead, arrays[0].dtype)
     run(*[*arrays, out.reshape(-1)])
     return out[()]
+
+
+def _by_tiles(lead: tuple[int, ...], named: dict[str, FloatArray]) -> FloatArray:
+    """Many items by `far_kl`; those that it leaves open by the plain loop, behind the same checks."""
+    from vbref.kl.multivariate_normal_tiles import far_kl
+
+    flat = {name: _batch(array, lead, _AXES[name]) for name, array in named.items()}
+    out = np.empty(math.prod(lead), flat["mean_q"].dtype)
+    far_kl(*flat.values(), out)
+    rest = np.flatnonzero(np.isnan(out))
+    if rest.size:
+        _, arrays = _checked(**{name: array[rest] for name, array in flat.items()})
+        left = np.empty(rest.size, out.dtype)
+        _kl_loop(*[*arrays, left])
+        out[rest] = left
+    return out.reshape(lead)
 
 
 def multivariate_normal_grad(
@@ -202,28 +225,36 @@ def _checked(
     mean_q: ArrayLike, cov_q: ArrayLike, mean_p: ArrayLike, cov_p: ArrayLike
 ) -> tuple[tuple[int, ...], list[FloatArray]]:
     """The leading shape, and mean, cov, Cholesky factor of q and of p, contiguous, with one batch axis."""
-    names = ("mean_q", "cov_q", "mean_p", "cov_p")
-    values = check.floats(mean_q=mean_q, cov_q=cov_q, mean_p=mean_p, cov_p=cov_p)
-    named = dict(zip(names, values, strict=True))
+    lead, named = _aligned(mean_q, cov_q, mean_p, cov_p)
+    check.floats(**named)
     tril_q, tril_p = cholesky(named["cov_q"], "cov_q"), cholesky(named["cov_p"], "cov_p")
-    d = tril_q.shape[-1]
-    _require_features(named, d)
-    lead = check.broadcast(
-        **{name: a[..., 0] if name.startswith("mean") else a[..., 0, 0] for name, a in named.items()}
-    )
-    q_side = (named["mean_q"], (d,)), (named["cov_q"], (d, d)), (tril_q, (d, d))
-    p_side = (named["mean_p"], (d,)), (named["cov_p"], (d, d)), (tril_p, (d, d))
-    return lead, [_batch(array, lead, tail) for array, tail in (*q_side, *p_side)]
+    q_side = (named["mean_q"], 1), (named["cov_q"], 2), (tril_q, 2)
+    p_side = (named["mean_p"], 1), (named["cov_p"], 2), (tril_p, 2)
+    return lead, [_batch(array, lead, axes) for array, axes in (*q_side, *p_side)]
+
+
+def _aligned(
+    mean_q: ArrayLike, cov_q: ArrayLike, mean_p: ArrayLike, cov_p: ArrayLike
+) -> tuple[tuple[int, ...], dict[str, FloatArray]]:
+    """The leading shape, and the arguments by name, of one dtype, with tails (D) and (D, D) that agree."""
+    values = check.one_dtype(mean_q=mean_q, cov_q=cov_q, mean_p=mean_p, cov_p=cov_p)
+    named = dict(zip(_AXES, values, strict=True))
+    require_square("cov_q", named["cov_q"])
+    _require_features(named, named["cov_q"].shape[-1])
+    heads = {name: array[..., 0] if _AXES[name] == 1 else array[..., 0, 0] for name, array in named.items()}
+    return check.broadcast(**heads), named
 
 
 def _require_features(named: dict[str, FloatArray], d: int) -> None:
     for name, array in named.items():
-        if array.ndim == 0 or array.shape[-1] != d:
-            tail = f"(..., {d})" if name.startswith("mean") else f"(..., {d}, {d})"
-            raise ValueError(f"{name} must have shape {tail} as cov_q has, has {array.shape}")
+        tail = (d,) * _AXES[name]
+        if array.shape[-len(tail) :] != tail:
+            wanted = f"(..., {', '.join(map(str, tail))})"
+            raise ValueError(f"{name} must have shape {wanted} as cov_q has, has {array.shape}")
 
 
-def _batch(array: FloatArray, lead: tuple[int, ...], tail: tuple[int, ...]) -> FloatArray:
+def _batch(array: FloatArray, lead: tuple[int, ...], axes: int) -> FloatArray:
+    tail = array.shape[array.ndim - axes :]
     flat = np.ascontiguousarray(np.broadcast_to(array, (*lead, *tail))).reshape(-1, *tail)
     flat.flags.writeable = False  # as broadcasting leaves it at times: one kind to compile for
     return flat

@@ -1,0 +1,82 @@
+"""Tiles of many items against the plain loop, which sees the same items a few at a time."""
+
+import numpy as np
+import pytest
+
+from vbref import kl
+from vbref.kl.multivariate_normal_tiles import far_kl
+
+N = 1050
+
+
+def many(d, dtype=np.float64, seed=0):
+    rng = np.random.default_rng(seed)
+
+    def side():
+        root = rng.standard_normal((N, d, d))
+        return rng.standard_normal((N, d)), root @ root.swapaxes(-1, -2) + 0.1 * np.eye(d)
+
+    return [array.astype(dtype) for array in (*side(), *side())]
+
+
+def plain(case):
+    return np.concatenate([kl.multivariate_normal(*(a[i : i + 350] for a in case)) for i in range(0, N, 350)])
+
+
+@pytest.mark.parametrize(("d", "dtype", "rtol"), [(1, "f8", 1e-13), (8, "f8", 1e-13), (5, "f4", 2e-5)])
+def test_against_the_plain_loop(d, dtype, rtol):
+    case = many(d, dtype)
+    got = kl.multivariate_normal(*case)
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got, plain(case), rtol=rtol)
+    raw = np.empty(N, dtype)
+    far_kl(*case, raw)
+    assert np.isnan(raw).mean() < 0.4  # or the comparison was of the plain loop with itself
+
+
+def test_near_equality_keeps_its_digits():
+    mean, cov, _, _ = many(4)
+    case = mean, cov, mean, cov * (1 + 1e-9)
+    np.testing.assert_array_equal(kl.multivariate_normal(*case), plain(case))
+
+
+def test_extreme_scales():
+    """Products of diagonals that leave the range of float64."""
+    mean, cov, mean_p, cov_p = many(8)
+    scale = np.full(N, 1e-60)
+    scale[::3] = 1e-140
+    case = mean * 1e-60, cov * scale[:, None, None] ** 2, mean_p * 1e-60, cov_p * 1e-120
+    np.testing.assert_allclose(kl.multivariate_normal(*case), plain(case), rtol=1e-13)
+
+
+def test_an_item_does_not_know_its_place():
+    case = many(3)
+    turned = [np.roll(array, 7, axis=0) for array in case]
+    np.testing.assert_array_equal(np.roll(kl.multivariate_normal(*case), 7), kl.multivariate_normal(*turned))
+
+
+def test_shared_arguments():
+    mean_q, cov_q, mean_p, cov_p = many(3)
+    got = kl.multivariate_normal(mean_q.reshape(105, 10, 3), cov_q[:10], mean_p[0], cov_p[0])
+    np.testing.assert_allclose(
+        got[7], kl.multivariate_normal(mean_q[70:80], cov_q[:10], mean_p[0], cov_p[0]), rtol=1e-13
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "message"),
+    [
+        ("cov_q", (120, 0, 1), np.nan, "cov_q must be finite"),
+        ("cov_q", (120, 2, 0), np.inf, "cov_q must be finite"),
+        ("cov_p", (299, 0, 1), 0.3, "cov_p must be symmetric"),
+        ("cov_p", (299, 2, 2), -1.0, "cov_p must be positive definite"),
+        ("cov_q", (5, 1, 1), 0.0, "cov_q must be positive definite"),
+        ("mean_p", (7, 1), np.nan, "mean_p must be finite"),
+        ("mean_q", (7, 1), np.inf, "mean_q must be finite"),
+    ],
+)
+def test_one_bad_item_is_found(name, place, value, message):
+    case = dict(zip(("mean_q", "cov_q", "mean_p", "cov_p"), many(3), strict=True))
+    case[name][place] = value
+    with pytest.raises(ValueError, match=message):
+        kl.multivariate_normal(**case)
