@@ -26,7 +26,7 @@ def turn(v):
     libdevice's own are ready for huge arguments, with a stack and float64 even where there are none.
     """
     number = type(v)
-    quarter = math.floor(number(4) * v + number(0.5))
+    quarter = int(math.floor(number(4) * v + number(0.5)))  # noqa: RUF046 (on CUDA floor gives a float)
     angle = number(math.pi / 2) * (number(4) * v - number(quarter))
     square = angle * angle
     sine, cosine = number(0), number(0)
