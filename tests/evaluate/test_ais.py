@@ -149,3 +149,27 @@ def test_schedule():
     assert ais.schedule(1).tolist() == [0, 1]
     with pytest.raises(ValueError, match="k must be an integer >= 1"):
         ais.schedule(0)
+
+
+def test_step_sizes_are_linear_in_between():
+    steps = ais.StepSizes(np.array([0, 0.5, 1]), np.array([[2.0], [3.0], [7.0]]))
+    assert [float(steps(beta)[0]) for beta in (0, 0.25, 0.5, 0.75, 1)] == [2, 2.5, 3, 5, 7]
+
+
+def test_tuning_moves_the_log_step_by_half_of_what_acceptance_lacks():
+    class Accepting(Path):
+        def move(self, point, beta, step, rng):
+            return point, np.array([[0.9, 0.2], [0.9, 0.4]])
+
+    path = Accepting(ais.standard_normal, two_humps)
+    sizes = ais.tune(path, np.zeros((2, 2, 1)), np.random.default_rng(0), k=3, step=0.3).sizes
+    exponents = np.outer([1, 2, 3, 4], [0.05, -0.25])
+    np.testing.assert_allclose(sizes, 0.3 * np.exp(exponents), rtol=1e-14)
+
+
+def test_log_mean_of_few_and_far_weights():
+    one, error = ais.log_mean(np.array([[-3.0, 700.0]]))
+    assert (one.tolist(), error.tolist()) == ([-3, 700], [np.inf, np.inf])
+    value, error = ais.log_mean(np.array([[0.0, -2000.0], [-1500.0, -2000.0]]))
+    np.testing.assert_allclose(value, [-np.log(2), -2000], rtol=1e-15)
+    np.testing.assert_allclose(error, [1, 0], atol=1e-15)  # std √½, of a mean ½, over √2
