@@ -1,4 +1,4 @@
-"""PyTorch's side of `benchmarks.cuda`: plain, compiled, and as a CUDA graph; float32, with TF32 and without."""
+"""PyTorch's side of `benchmarks.cuda`: plain, compiled, and as a CUDA graph; TF32 off, and apart, on."""
 
 from collections.abc import Callable
 from typing import Any

@@ -13,11 +13,19 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
 
+_FINDS = "import sys; from numba.cuda.cudadrv import nvvm; sys.exit(not nvvm.is_available())"
+
+
 def _toolkit() -> str | None:
-    """The folder that CUDA_HOME should name: nvcc's, or where Numba's search ends."""
-    given, nvcc = os.environ.get("CUDA_HOME"), shutil.which("nvcc")
-    places = [given, nvcc and pathlib.Path(nvcc).resolve().parents[1], "/usr/local/cuda"]
-    return next((str(p) for p in places if p and list(pathlib.Path(p).glob("nvvm/lib*/libnvvm*"))), None)
+    """What CUDA_HOME must be for Numba to find libnvvm: what it is, nvcc's folder, or the usual place."""
+    nvcc = shutil.which("nvcc")
+    places = [os.environ.get("CUDA_HOME", ""), nvcc and str(pathlib.Path(nvcc).parents[1]), "/usr/local/cuda"]
+    return next((place for place in places if place is not None and _finds(place)), None)
+
+
+def _finds(place: str) -> bool:
+    environment = os.environ | {"CUDA_HOME": place, "NUMBA_ENABLE_CUDASIM": "0"}
+    return subprocess.run([sys.executable, "-c", _FINDS], env=environment, check=False).returncode == 0
 
 
 def _run(name: str, **environment: str) -> None:

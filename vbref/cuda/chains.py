@@ -233,7 +233,7 @@ def annealed(
     chains: int,
     leapfrog: int,
 ) -> tuple[Any, Any]:
-    """log mean w (N,) of K-step AIS from N(0, I), and its standard error: `evaluate.annealed` on the device."""
+    """log mean w (N,) of K-step AIS from N(0, I), with its standard error; as `evaluate.annealed`."""
     run = Chains(model, params, x, chains=chains, leapfrog=leapfrog, seed=int(rng.integers(2**63)))
     sizes = run.tune(ais.schedule(100))
     run.restart()
