@@ -45,6 +45,7 @@ def fit(
     progress: bool = False,
     on_epoch: Report | None = None,
     device: str = "cpu",
+    fast: bool = True,
 ) -> tuple[Params, History]:
     """Raise the model's objective over minibatches of x; return (params, history).
 
@@ -61,7 +62,10 @@ def fit(
 
     `checkpoint` is a file written at the start, every `checkpoint_every` epochs and at the end, always
     whole: a run stopped at any point continues from it with `resume=True` to the same bits as a run that
-    was not stopped. The same `rng` state gives the same bits at the same number of BLAS threads.
+    was not stopped. The same `rng` state gives the same bits at the same number of threads.
+
+    A model that `vbref.models.fast.applies` to is trained by Adam in compiled code, whose numbers are those
+    of the model's own methods to rounding; `fast=False` calls these.
 
     `progress` shows a bar where tqdm is installed and stderr is a terminal; `on_epoch(epoch, row)` sees
     each row of the history, a dict of arrays with one entry an epoch: a bound per row in nats for each
@@ -87,7 +91,7 @@ def fit(
         options = {"optimizer": optimizer, "schedule": schedule, "k": k, "scale": scale, "prepare": prepare}
         options |= {"params": params, "on_epoch": on_epoch, "epochs": epochs, "batch_size": batch_size}
         return training.fit(model, x, rng=rng, **options)
-    run = _Run(model, x, validation, rng, batch_size, k, scale, optimizer, schedule, prepare)
+    run = _Run(model, x, validation, rng, batch_size, k, scale, optimizer, schedule, prepare, fast)
     state = run.resumed(checkpoint) if resume and checkpoint is not None else run.started(params)
     with _bar(progress, epochs, state.epoch) as show:
         while state.epoch < epochs and (patience is None or state.since_best < patience):
@@ -98,7 +102,8 @@ def fit(
                 report(state.epoch, row)
     if checkpoint is not None:
         run.save(checkpoint, state)
-    return state.best if patience else state.params, {n: np.array(v) for n, v in state.history.items()}
+    params = {name: array.copy() for name, array in (state.best if patience else state.params).items()}
+    return params, {n: np.array(v) for n, v in state.history.items()}
 
 
 @dataclass
@@ -112,6 +117,7 @@ class _State:
     history: dict[str, list[float]] = field(default_factory=dict)
     since_best: int = 0
     epoch: int = 0
+    compiled: Any = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,7 @@ class _Run:
     optimizer: Any
     schedule: Callable[[int], float] | None
     prepare: Any
+    fast: bool
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -151,15 +158,32 @@ class _Run:
         start = self.model.init(self.rng) if params is None else params
         own = {name: value.copy() for name, value in start.items()}
         slots = {player.name: self.optimizer.init(player.own(own)) for player in players_of(self.model)}
-        return _State(own, slots, dict(self.rng.bit_generator.state))
+        return self._compiled(_State(own, slots, dict(self.rng.bit_generator.state)))
+
+    def _compiled(self, state: _State) -> _State:
+        """The state in the flat arrays of compiled steps, where there are such for the model."""
+        if not self.fast or _per_point(self.model) or getattr(self.model, "config", None) is None:
+            return state
+        from vbref.models.fast import epochs
+
+        if epochs.serves(self.model, self.x, self.optimizer, self.prepare):
+            options: Any = {"batch_size": self.batch_size, "k": self.k, "optimizer": self.optimizer}
+            (slots,) = state.slots.values()
+            run = epochs.Epochs(self.model, self.x, self.prepare, state.params, slots, **options)
+            state.compiled, state.params = run, run.trainer.params
+            state.slots = dict.fromkeys(state.slots, run.trainer.state)
+        return state
 
     def epoch(self, state: _State) -> dict[str, float]:
         """One pass over the rows in a new random order; the row of history that it made."""
         start, n = time.perf_counter(), len(self.x)
         order = self.rng.permutation(n)
         totals = dict.fromkeys((player.name for player in players_of(self.model)), 0.0)
-        for first in range(0, n, self.batch_size):
-            self._minibatch(state, order[first : first + self.batch_size], totals)
+        if state.compiled is None:
+            for first in range(0, n, self.batch_size):
+                self._minibatch(state, order[first : first + self.batch_size], totals)
+        else:
+            self._compiled_epoch(state, order, totals)
         row = {name: total / n for name, total in totals.items()}
         if self.validation is not None:
             row["validation"] = self._validated(state)
@@ -178,6 +202,13 @@ class _Run:
         for player in players_of(self.model):
             values = [self._step(state, player, x, rows, factor) for _ in range(player.steps)]
             totals[player.name] += sum(values) / player.steps
+
+    def _compiled_epoch(self, state: _State, order: NDArray[np.intp], totals: dict[str, float]) -> None:
+        (player,) = players_of(self.model)
+        scale = 1 if self.scale == "mean" else len(self.x)
+        rate = player.rate * (1.0 if self.schedule is None else self.schedule(state.epoch))
+        totals[player.name] = state.compiled.epoch(order, self.rng, scale=scale, schedule=rate)
+        _check_finite(player.name, totals[player.name], state.epoch)
 
     def _step(
         self, state: _State, player: Player, x: NDArray[Any], rows: dict[str, Any], factor: float
@@ -234,7 +265,7 @@ class _Run:
         slots = {player.name: group(f"slots/{player.name}/") for player in players_of(self.model)}
         self.rng.bit_generator.state = record["rng"]
         rest = {name: record[name] for name in ("rng", "history", "since_best", "epoch")}
-        return _State(params=group("params/"), best=group("best/"), slots=slots, **rest)
+        return self._compiled(_State(params=group("params/"), best=group("best/"), slots=slots, **rest))
 
     def _check_record(self, path: Any, record: Any) -> None:
         if not isinstance(record, dict) or "settings" not in record:

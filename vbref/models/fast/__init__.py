@@ -1,4 +1,4 @@
-"""The VAE's hot paths in compiled code; `vbref.models.vae` is the plain form, which they are tested against."""
+"""The VAE's hot paths in compiled code, tested against their plain form, `vbref.models.vae`."""
 
 from vbref.models.fast.trainer import Trainer, applies
 from vbref.models.fast.weights import Weights

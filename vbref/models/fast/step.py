@@ -203,40 +203,40 @@ def weights(problem, memory, n, share, shares, update, settings):
     _weights(problem.encoder, memory, n, share, shares, update, settings)
 
 
+@loop
+def alone(problem, memory, x, order, noise, update, settings):
+    """Both phases for rows `order` of x, in this thread; the objective's sum over them."""
+    value = images(problem, memory, x, order, noise, 0, order.size, memory.spare[0])
+    weights(problem, memory, order.size, 0, 1, update, settings)
+    return value
+
+
 @parallel_loop
-def _images_shared(problem, memory, x, order, noise, values):
-    shares = values.size
-    for share in numba.prange(shares):
-        begin, end = share * order.size // shares, (share + 1) * order.size // shares
+def shared(problem, memory, x, order, noise, update, settings):
+    """As `alone`, each thread taking an equal share of the rows, then of the weights."""
+    shares, n = len(memory.spare), order.size
+    values = np.zeros(shares)
+    for s in numba.prange(shares):
+        share = np.int64(s)
+        begin, end = share * n // shares, (share + 1) * n // shares
         if begin < end:
             values[share] = images(problem, memory, x, order, noise, begin, end, memory.spare[share])
-        else:
-            values[share] = 0.0
-
-
-@parallel_loop
-def _weights_shared(problem, memory, n, shares, update, settings):
-    for share in numba.prange(shares):
-        weights(problem, memory, n, share, shares, update, settings)
-
-
-@loop
-def step(problem, memory, x, order, noise, update, settings):
-    """Both phases for rows `order` of x; the objective's sum over them."""
-    shares = len(memory.spare)
-    if shares == 1:
-        value = images(problem, memory, x, order, noise, 0, order.size, memory.spare[0])
-        weights(problem, memory, order.size, 0, 1, update, settings)
-        return value
-    values = np.empty(shares)
-    _images_shared(problem, memory, x, order, noise, values)
-    _weights_shared(problem, memory, order.size, shares, update, settings)
+    for s in numba.prange(shares):
+        weights(problem, memory, n, np.int64(s), shares, update, settings)
     return values.sum()
 
 
 @loop
+def adam_settings(t, factor, learning_rate, beta1, beta2, epsilon, settings):
+    """What `rows.adam` takes at step t, from 1, of a run that goes up `factor` times the gradient."""
+    settings[0], settings[1] = -factor, learning_rate / (1 - beta1**t)
+    settings[2], settings[3] = beta1, beta2
+    settings[4], settings[5] = 1 / (1 - beta2**t), epsilon
+
+
+@loop
 def steps(problem, memory, x, order, noise, batch, scale, done, learning_rate, beta1, beta2, epsilon, values):
-    """Adam up the objective of one minibatch after another.
+    """Adam up the objective of one minibatch after another, in this thread.
 
     The gradient's factor is `scale` over the batch's size; `done` steps went before. Stops at an objective
     that is not finite.
@@ -245,12 +245,8 @@ def steps(problem, memory, x, order, noise, batch, scale, done, learning_rate, b
     settings = np.empty(6, memory.params.dtype)
     for b in range(values.size):
         rows = order[b * batch : (b + 1) * batch]
-        t = done + b + 1
-        settings[0] = -scale / rows.size
-        settings[1] = learning_rate / (1 - beta1**t)
-        settings[2], settings[3] = beta1, beta2
-        settings[4], settings[5] = 1 / (1 - beta2**t), epsilon
+        adam_settings(done + b + 1, scale / rows.size, learning_rate, beta1, beta2, epsilon, settings)
         own = noise[b * batch * width : (b * batch + rows.size) * width]
-        values[b] = step(problem, memory, x, rows, own, True, settings)
+        values[b] = alone(problem, memory, x, rows, own, True, settings)
         if not math.isfinite(values[b]):
             break

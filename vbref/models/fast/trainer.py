@@ -113,33 +113,43 @@ class Trainer:
         `schedule` multiplies its steps. An objective that is not finite ends the run: what follows is NaN.
         """
         values = np.full(-(-len(order) // self.batch_size), np.nan)
-        adam, done = self.optimizer, int(self.state["step"])
+        adam, flat = self.optimizer, noise.reshape(-1)
+        rule = (adam.learning_rate * schedule, adam.beta1, adam.beta2, adam.epsilon)
+        run = step.steps if len(self._memory.spare) == 1 else self._shared_steps
         with blas.single_threaded():
-            step.steps(
-                self._problem,
-                self._memory,
-                x,
-                order,
-                noise.reshape(-1),
-                self.batch_size,
-                float(scale),
-                done,
-                adam.learning_rate * schedule,
-                adam.beta1,
-                adam.beta2,
-                adam.epsilon,
-                values,
-            )
+            run(self._problem, self._memory, x, order, flat, self.batch_size, float(scale),
+                int(self.state["step"]), *rule, values)  # fmt: skip
         self.state["step"] += len(values)
         return values
+
+    def _shared_steps(
+        self, problem: Any, memory: Any, x: Array, order: Array, noise: Array, batch: int, scale: float,
+        done: int, learning_rate: float, beta1: float, beta2: float, epsilon: float, values: Array,
+    ) -> None:  # fmt: skip
+        """`step.steps` where threads share each step, which then is long: a call a step costs little."""
+        width = len(noise) // len(order)
+        settings = np.empty(6, memory.params.dtype)
+        for b in range(len(values)):
+            rows = order[b * batch : (b + 1) * batch]
+            step.adam_settings(
+                done + b + 1, scale / len(rows), learning_rate, beta1, beta2, epsilon, settings
+            )
+            own = noise[b * batch * width : (b * batch + len(rows)) * width]
+            values[b] = step.shared(problem, memory, x, rows, own, True, settings)
+            if not math.isfinite(values[b]):
+                break
+
+    def finite(self) -> bool:
+        """Whether all parameters are."""
+        return bool(np.isfinite(self._memory.params).all())
 
     def objective_and_grad(self, x: Array, noise: Array) -> tuple[float, dict[str, Array]]:
         """The model's `objective_and_grad` at the present parameters, for at most `batch_size` rows."""
         with blas.single_threaded():
-            value = step.step(
-                self._problem, self._memory, x, np.arange(len(x)), noise.reshape(-1), False,
-                np.zeros(6, self._memory.params.dtype),
-            )  # fmt: skip
+            run = step.alone if len(self._memory.spare) == 1 else step.shared
+            settings = np.zeros(6, self._memory.params.dtype)
+            order = np.arange(len(x))
+            value = run(self._problem, self._memory, x, order, noise.reshape(-1), False, settings)
         return value, {name: view.copy() for name, view in self._named(self._memory.grads).items()}
 
 

@@ -116,14 +116,15 @@ def _drawn_share(problem, params, room, spare, x, h, seed, k, sums, share, share
 @parallel_loop
 def _given(problem, params, rooms, spare, x, h, noise, log_w):
     for share in numba.prange(len(rooms)):
-        _given_share(problem, params, rooms[share], spare[share], x, h, noise, log_w, share, len(rooms))
+        s = np.int64(share)
+        _given_share(problem, params, rooms[s], spare[s], x, h, noise, log_w, s, len(rooms))
 
 
 @parallel_loop
 def _drawn(problem, params, rooms, spare, x, h, seed, k, sums):
     for share in numba.prange(len(rooms)):
-        own = sums[share]
-        _drawn_share(problem, params, rooms[share], spare[share], x, h, seed, k, own, share, len(rooms))
+        s = np.int64(share)
+        _drawn_share(problem, params, rooms[s], spare[s], x, h, seed, k, sums[s], s, len(rooms))
 
 
 @loop
@@ -178,7 +179,7 @@ class Weights:
     def iwae(self, x: Array, k: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """log mean w (N,) of k samples a row, and its standard error by the delta method, in nats.
 
-        The noise is `numerics.random.normals(seed, 0, (N, k, latent_dim))`, of which a tile is held at a time.
+        The noise is `numerics.random.normals(seed, 0, (N, k, latent_dim))`, a tile of it at a time.
         """
         door.size(k=k)
         sums = np.zeros((len(self._rooms), len(x), 3))
