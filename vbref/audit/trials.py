@@ -44,11 +44,6 @@ def oracles_agree(claim: Claim, t: Trial) -> list[str]:
     """Every pair of oracles must agree, to the claim's tolerance and without NaN."""
     if len(t.truths) < 2:
         return [f"{t.name}: {len(t.truths)} oracle applies, two must"]
-    return disagreements(claim, t)
-
-
-def disagreements(claim: Claim, t: Trial) -> list[str]:
-    """Return one line for each oracle that is NaN, and each that differs from the first."""
     lines = [
         f"{t.name}: oracle {name!r} returned NaN"
         for name, value in t.truths.items()
