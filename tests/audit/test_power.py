@@ -81,6 +81,7 @@ EFFORT = [
     "def f(x):\n    return {x: quad(x, nodes=4, epsabs=1e-9)}\n",
     "def f(x):\n    z, w = np.polynomial.legendre.leggauss(40)\n",
     "def f(x):\n    return {x: x.sum() > 0}\n",
+    "def f(x):\n    return _on_cuda(x + 1)\n\n\ndef g_cuda(x):\n    return 1 + x\n",
     "def f(x):\n    near = type(x)(0.1)\n    return {x: x < near * 0.5}\n",
 ]
 

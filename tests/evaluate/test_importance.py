@@ -131,6 +131,12 @@ class Given:
         return self.log_w
 
 
+def test_repeats_of_known_weights_are_their_log_mean_without_error():
+    estimate = iwae(Given(np.full((5, 2), 1.7)), {}, np.zeros((2, 1)), rng(), 5, repeats=3)
+    np.testing.assert_allclose(estimate.per_datum, 1.7, rtol=1e-15)
+    np.testing.assert_allclose(estimate.noise, 0, atol=1e-15)
+
+
 def test_extreme_weights():
     x = np.zeros((2, 1))
     estimate = iwae(Given([[-1e5, -np.inf], [-1e5, -np.inf]]), {}, x, rng(), 2)

@@ -79,6 +79,12 @@ def test_relu_init_keeps_the_signal():
     assert 0.2 < (y * y).mean() < 5
 
 
+def test_init_of_gains_and_biases():
+    params = MLP((5, 4, 3), layer_norm=True).init(np.random.default_rng(0))
+    starts = {name.split(".")[-1]: set(value) for name, value in params.items() if value.ndim == 1}
+    assert starts == {"gain": {1.0}, "bias": {0.0}}
+
+
 def test_init_draws_the_same_in_float32():
     mlp = MLP((5, 4, 3), layer_norm=True)
     wide, narrow = (mlp.init(np.random.default_rng(1), dtype) for dtype in (np.float64, np.float32))

@@ -188,6 +188,7 @@ def test_gradients_are_left_alone(optimizer):
     ("params", "grads", "options", "message"),
     [
         ({"w": np.ones(3)}, {"v": np.ones(3)}, {}, r"missing \['w'\], unknown \['v'\]"),
+        ({"v": np.ones(3), "w": np.ones(3)}, {"v": np.ones(3)}, {}, r"missing \['w'\], unknown \[\]"),
         ({"w": np.ones(3)}, {"w": np.ones(2)}, {}, r"grads\['w'\] must be \(3,\), float64 .* was \(2,\)"),
         ({"w": np.ones(3)}, {"w": np.ones(3, np.float32)}, {}, r"grads\['w'\] must be"),
         ({"w": np.ones(3)}, {"w": np.array([1, np.nan, 2])}, {}, r"grads\['w'\] must be finite"),

@@ -3,7 +3,7 @@
 Thresholds: what is compared with, and a number with a name that is used in nothing else.
 Effort: a count of repetitions whose number is not used, a tolerance or a number of nodes given by keyword, a
 rule of quadrature. Guards: what stands in for a divisor that is 0. In the audit also a grid: its oracles
-integrate on grids alone.
+integrate on grids alone. And what runs on a GPU, whose tests need one or a simulator.
 """
 
 import ast
@@ -20,6 +20,12 @@ def effort_of(tree: ast.Module, grids: bool) -> set[ast.AST]:
     found: set[ast.AST] = set()
     for node in ast.walk(tree):
         match node:
+            case ast.FunctionDef(name=name) if "cuda" in name:
+                found.add(node)
+            case ast.Return() | ast.Assign() | ast.Expr() if any(
+                "cuda" in name for name, _ in _uses(node, False)
+            ):
+                found.add(node)
             case ast.For(ast.Name("_"), count) | ast.comprehension(ast.Name("_"), count):
                 found.add(count)
             case ast.keyword(arg=name, value=value) if name in _EFFORT:
@@ -69,6 +75,10 @@ def _uses(node: ast.AST, threshold: bool) -> Iterator[tuple[str, bool]]:
     inside = threshold or isinstance(node, _THRESHOLDS)
     for child in ast.iter_child_nodes(node):
         yield from _uses(child, inside)
+
+
+def _is_on_gpu(node: ast.AST) -> bool:
+    return any("cuda" in name for name, _ in _uses(node, False))
 
 
 def _targets(node: ast.Assign) -> set[str]:
