@@ -11,6 +11,7 @@ from vbref.evaluate import ais
 from vbref.evaluate.ais import Array, Path
 from vbref.evaluate.importance import Estimate
 from vbref.models.likelihood import Bernoulli
+from vbref.models.prior import DiagonalPrior
 from vbref.numerics import check
 
 Params = Mapping[str, Array]
@@ -47,9 +48,10 @@ def annealed(
     """AIS from N(0, I) to p(x, z) in K steps for each K of `ks`, in nats a row: E ≤ log p(x), rising with K.
 
     The value of a row is log mean w over `chains`, its Monte Carlo error that of the delta method. K = 1 is
-    importance sampling from N(0, I). For a model with a `decoder`, a `likelihood` and a `prior`; q is not
-    used. Raises ValueError for no rows, no `ks`, and sizes below 1.
+    importance sampling from N(0, I). For a model with a `decoder`, a `likelihood` and a normal `prior`; q is
+    not used. Raises ValueError for another prior, no rows, no `ks`, and sizes below 1.
     """
+    _check_prior(model)
     sizes = {"rows": len(x), "ks": min(ks, default=0), "chains": chains, "batch_size": batch_size}
     check.size(**sizes, leapfrog=leapfrog)
     starts = range(0, len(x), batch_size)
@@ -58,6 +60,15 @@ def annealed(
         k: Estimate(*(np.concatenate(both) for both in zip(*(part[k] for part in parts), strict=True)))
         for k in ks
     }
+
+
+def _check_prior(model: Any) -> None:
+    prior = getattr(model, "prior", None)
+    if not isinstance(prior, DiagonalPrior):
+        raise ValueError(
+            f"model must have a normal prior to be annealed to, has {type(prior).__name__}; "
+            "for an EnergyPriorVAE see vbref.evaluate.energy.bounds"
+        )
 
 
 def _batch(
@@ -98,11 +109,13 @@ def sandwich(
 ) -> Sandwich:
     """Bidirectional Monte Carlo on n rows drawn from the model, whose own z are exact posterior draws.
 
-    A model as for `annealed`. `lower` is log mean w of `chains` forward chains from the prior, `upper` is
-    −log mean 1/w of as many reverse ones, all from the row's own z. Means, not single rows, are in order.
+    A model as for `annealed`; forward chains start from N(0, I) even where the prior is another normal.
+    `lower` is log mean w of `chains` of them, `upper` is −log mean 1/w of as many reverse ones, all from the
+    row's own z. Means, not single rows, are in order.
     """
+    _check_prior(model)
     dtype = next(iter(params.values())).dtype
-    z = rng.standard_normal((n, model.latent_dim)).astype(dtype)
+    z = model.prior.sample(params, rng.standard_normal((n, model.latent_dim)).astype(dtype))
     uniform = isinstance(model.likelihood, Bernoulli)
     own = (rng.random if uniform else rng.standard_normal)((n, model.data_dim)).astype(dtype)
     x = model.likelihood.sample(params, model.decoder.apply(params, z), own)
