@@ -122,18 +122,23 @@ def _add_train(verbs: Any) -> None:
     )
     add("--seed", type=_seed, help="(0)")
     add("--dtype", choices=("float32", "float64"), help="(float32)")
-    own = {name: setting for system in SYSTEMS.values() for name, setting in system.settings.items()}
-    for name, setting in (mixture.SETTINGS | own).items():
-        _add_setting(parser, name, setting)
+    own: dict[str, list[Any]] = {}
+    for settings in (mixture.SETTINGS, *(system.settings for system in SYSTEMS.values())):
+        for name, setting in settings.items():
+            own.setdefault(name, []).append(setting)
+    for name, sharing in own.items():
+        _add_setting(parser, name, sharing)
     parser.set_defaults(run=_train)
 
 
-def _add_setting(parser: Any, name: str, setting: Any) -> None:
-    flag, kinds = "--" + name.replace("_", "-"), {int: _count, float: _positive}
-    if setting.choices:
-        parser.add_argument(flag, choices=setting.choices, help=setting.help)
+def _add_setting(parser: Any, name: str, sharing: Sequence[Any]) -> None:
+    """One flag for all systems that have a setting of this name; each refuses later what is another's."""
+    flag, kinds = "--" + name.replace("_", "-"), {int: _count, float: _not_negative}
+    text = "; ".join(setting.help for setting in sharing)
+    if choices := [choice for setting in sharing for choice in setting.choices]:
+        parser.add_argument(flag, choices=choices, help=text)
     else:
-        parser.add_argument(flag, type=kinds[setting.kind], metavar="N", help=setting.help)
+        parser.add_argument(flag, type=kinds[sharing[0].kind], metavar="N", help=text)
 
 
 def _add_evaluate(verbs: Any) -> None:
@@ -152,6 +157,10 @@ def _seed(text: str) -> int:
 
 def _positive(text: str) -> float:
     return _number(text, float, lambda value: 0 < value < float("inf"), "a number > 0")
+
+
+def _not_negative(text: str) -> float:
+    return _number(text, float, lambda value: 0 <= value < float("inf"), "a number >= 0")
 
 
 def _number(text: str, kind: Callable[[str], Any], holds: Callable[[Any], bool], allowed: str) -> Any:

@@ -11,12 +11,12 @@ from vbref.models.vaegan import VAEGAN
 
 __all__ = [
     "AVB",
-    "EnergyPriorVAE",
     "GMVAE",
-    "LinearGaussian",
-    "StickBreakingVAE",
     "VAE",
     "VAEGAN",
+    "EnergyPriorVAE",
+    "LinearGaussian",
+    "StickBreakingVAE",
     "autoencoder_constant",
     "autoencoder_loss",
 ]

@@ -1,5 +1,6 @@
 """What `vbref train` must know of a system: how to build, start, show and doubt it."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vbref import evaluate
+from vbref.models import door
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,16 +22,30 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Setting:
-    """An option of one system: `--name` on the command line, `name` in a run's configuration."""
+    """An option of one system: `--name` on the command line, `name` in a run's configuration.
+
+    A number must be above 0, or with `zero` at least that.
+    """
 
     default: Any
     help: str
     choices: tuple[str, ...] = ()
+    zero: bool = False
 
     @property
     def kind(self) -> type:
         """The type of its values: that of the default."""
         return type(self.default)
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise ValueError unless `value` is of this kind, and one of the choices where there are any."""
+        if self.choices:
+            door.choice(name, value, self.choices)
+            return
+        kinds = (int, float) if self.kind is float else (self.kind,)
+        if type(value) not in kinds or not 0 <= value < math.inf or (value == 0 and not self.zero):
+            least = ">= 0" if self.zero else "> 0"
+            raise ValueError(f"{name} must be {self.kind.__name__} {least}, was {value!r}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +93,8 @@ class System:
     def completed(self, common: Config, given: Config) -> Config:
         """The settings given, over the system's own and the common defaults.
 
-        Raises ValueError for a setting that the system does not have; the common default says nothing.
+        Raises ValueError for a setting that the system does not have, unless it is the common default, and
+        for a value that one of its own cannot have.
         """
         own = {name: setting.default for name, setting in self.settings.items()}
         config = common | own | self.defaults
@@ -86,4 +103,7 @@ class System:
             refused = name in self.ignores and value != config[name]
             if refused or (name not in config and name not in recorded):
                 raise ValueError(f"this model has no setting {name!r}")
-        return config | given
+        config |= given
+        for name, setting in self.settings.items():
+            setting.check(name, config[name])
+        return config

@@ -101,7 +101,7 @@ SYSTEM = System(
         "negatives": Setting("weighted", "energy: the prior's averages (weighted)", ("weighted", "plain")),
         "energy_form": Setting("tilted", "energy: e^−U N(0, I), or e^−U alone (tilted)", ("tilted", "whole")),
         "noise_scale": Setting(0.2, "energy: δ, the generator's noise (0.2)"),
-        "slope_penalty": Setting(0.01, "energy: λ3 on its squared slope (0.01)"),
+        "slope_penalty": Setting(0.01, "energy: λ3 on its squared slope (0.01)", zero=True),
         "energy_rate": Setting(1.0, "energy: its steps against the others' (1)"),
         "energy_width": Setting(64, "energy: hidden widths of it and of the generator (64)"),
     },

@@ -13,6 +13,7 @@ import numpy as np
 
 from vbref.fit import fit
 from vbref.systems.base import Array, Config, Params, Rng, Setting, System
+from vbref.systems.vae import sigma_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,9 +37,8 @@ def build(config: Config, data_dim: int) -> Any:
 
 def _sigma(config: Config) -> dict[str, Any]:
     """σ starts at 0.3 of the range of a pixel, not at 1."""
-    if config["likelihood"] == "bernoulli":
-        return {}
-    return {"scale": config["scale"], "sigma": config["sigma"] or _SIGMA}
+    started = {"sigma": _SIGMA} if config["likelihood"] == "gaussian" else {}
+    return started | sigma_options(config)
 
 
 def start(task: Any, rng: Rng) -> Params:
@@ -158,7 +158,7 @@ SYSTEM = System(
         "w_dim": Setting(1, "gmvae: dimensions of w (1)"),
         "weights": Setting("uniform", "gmvae: π (uniform)", ("uniform", "learned")),
         "form": Setting("exact", "gmvae: the ELBO, or xu/42 as printed (exact)", ("exact", "decoupled")),
-        "min_information": Setting(0.0, "gmvae: floor of KL(p(z|x,w) ‖ π), in nats (0)"),
+        "min_information": Setting(0.0, "gmvae: floor of KL(p(z|x,w) ‖ π), in nats (0)", zero=True),
     },
     defaults={"latent": 12, "hidden": [128], "likelihood": "gaussian", "learning_rate": 3e-4, "epochs": 30},
     ignores=("prior", "posterior", "objective", "gradient"),

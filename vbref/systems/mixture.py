@@ -19,24 +19,27 @@ if TYPE_CHECKING:
 
 Config = dict[str, Any]
 SETTINGS = {
-    "components": Setting(6, "components of the mixture (6)"),
+    "components": Setting(6, "mixture: components (6)"),
     "covariance": Setting(
-        "full", "of the mixture's components (full)", ("full", "tied", "diag", "spherical")
+        "full", "mixture: covariance of a component (full)", ("full", "tied", "diag", "spherical")
     ),
-    "weights": Setting("dirichlet", "prior of the mixture's weights (dirichlet)", ("dirichlet", "process")),
-    "concentration": Setting(0.1, "of that prior (0.1)"),
-    "restarts": Setting(5, "starts of the mixture, of which the best is kept (5)"),
+    "weights": Setting("dirichlet", "mixture: prior of the weights (dirichlet)", ("dirichlet", "process")),
+    "concentration": Setting(0.1, "mixture: α of that prior (0.1)"),
+    "restarts": Setting(5, "mixture: starts, of which the best is kept (5)"),
 }
 DEFAULTS: Config = {name: setting.default for name, setting in SETTINGS.items()}
 DEFAULTS |= {"data": "faithful", "seed": 0}
 
 
 def completed(given: Config) -> Config:
-    """The settings given over the defaults; ValueError for one that the mixture does not have."""
+    """The settings given over the defaults; ValueError for one that there is not, or a bad value."""
     for name in given:
         if name not in DEFAULTS:
             raise ValueError(f"this model has no setting {name!r}")
-    return DEFAULTS | given
+    config = DEFAULTS | given
+    for name, setting in SETTINGS.items():
+        setting.check(name, config[name])
+    return config
 
 
 def train(given: Config, folder: Path, say: Callable[[str], None] = print) -> "GaussianMixture":

@@ -11,6 +11,8 @@ from vbref.systems.vae import sigma_options
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_SIGMA = 0.3
+
 
 def build(config: Config, data_dim: int) -> Any:
     """The VAE-GAN that the configuration says; its discriminator is as wide as its encoder."""
@@ -19,7 +21,8 @@ def build(config: Config, data_dim: int) -> Any:
     names = ("activation", "likelihood", "dtype", "loss", "gamma", "fakes", "feature_layer", "feature_scale")
     options = {name: config[name] for name in names}
     if config["likelihood"] == "gaussian":
-        options |= sigma_options(config)
+        options["sigma"] = _SIGMA
+    options |= sigma_options(config)
     hidden = tuple(config["hidden"])
     return VAEGAN(data_dim, config["latent"], hidden, hidden, **options)
 
@@ -58,11 +61,11 @@ SYSTEM = System(
         "loss": Setting(
             "non-saturating", "VAE-GAN: the decoder's GAN loss", ("non-saturating", "saturating")
         ),
-        "gamma": Setting(1.0, "VAE-GAN: weight of the decoder's reconstruction (1)"),
+        "gamma": Setting(1.0, "VAE-GAN: weight of the decoder's reconstruction (1)", zero=True),
         "fakes": Setting("both", "VAE-GAN: what is told from the data (both)", ("both", "prior")),
         "feature_layer": Setting(1, "VAE-GAN: the layer whose features are compared (1)"),
         "feature_scale": Setting(0.2, "VAE-GAN: the scale at which they are (0.2; 1 in the paper)"),
     },
-    defaults={"likelihood": "gaussian", "sigma": 0.3, "learning_rate": 5e-4},
+    defaults={"likelihood": "gaussian", "learning_rate": 5e-4},
     ignores=("prior", "posterior", "objective", "gradient"),
 )
