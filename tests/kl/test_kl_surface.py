@@ -24,7 +24,8 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_each_kl_has_its_signature_and_its_twin(name):
     for function in (getattr(kl, name), getattr(kl, f"{name}_grad")):
-        assert tuple(inspect.signature(function).parameters) == NAMES[name]
+        parameters = inspect.signature(function).parameters.values()
+        assert tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY) == NAMES[name]
         assert function.__doc__
 
 
@@ -34,4 +35,5 @@ def test_nothing_else_is_exported():
         *(f"{name}_grad" for name in NAMES),
         "kumaraswamy_beta_series",
         "kumaraswamy_beta_series_grad",
+        "kumaraswamy_beta_value_and_grad",
     }

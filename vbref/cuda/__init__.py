@@ -1,6 +1,9 @@
 """Grids of GPU threads over the same scalar functions as the CPU's loops.
 
-Nothing here is imported until `device="cuda"` is asked for. In reading order:
+`device="cuda"` is a keyword of `vbref.kl` (normal, diag_normal, standard_normal, multivariate_normal,
+bernoulli, beta, gamma, kumaraswamy_beta and their gradients), of `vbref.fit` and `vbref.evaluate.iwae` for a
+VAE with Bernoulli likelihood, and of `GaussianMixture.fit`. Nothing here is imported until it is asked for.
+In reading order:
 
 1. `device`: what a GPU needs before a kernel can run, and how many threads it gets.
 2. `elementwise`: one thread an element, for every KL that has a scalar formula.
@@ -12,4 +15,8 @@ Nothing here is imported until `device="cuda"` is asked for. In reading order:
 8. `importance`: decoder, likelihood and log Σ w in one kernel, in memory that does not grow with K.
 9. `mixture`: responsibilities and sufficient statistics in one pass.
 10. `chains`: Langevin and annealed importance sampling, all chains a step at a time.
+
+Without a GPU, `pytest tests/cuda` runs every kernel in Numba's simulator against the CPU, and compiles and
+assembles it where there is a toolkit (with VBREF_ALL_KERNELS=1, for all types and architectures). With one,
+`pytest -n 0 -m gpu tests/cuda`, `python -m benchmarks.cuda`, or both and more: `sh benchmarks/gpu_run.sh`.
 """
