@@ -82,8 +82,8 @@ class Aside:
 class Limit:
     """How a claim with relation "->" is checked: oracles take (instance, n) for each n of `steps`.
 
-    The distance to the printed limit must fall as n**rate; for an infinite limit the sequence must run off
-    to it.
+    The distance to the printed limit must fall as n**rate over three steps or more, to a part `slack` of
+    the rate; for an infinite limit, whose rate is 0, the sequence must run off to it.
     """
 
     steps: Sequence[float]
@@ -107,7 +107,10 @@ class Code:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a Monte Carlo oracle returns; it is compared by z-score."""
+    """What a Monte Carlo oracle returns; it is compared by z-score.
+
+    Five standard errors beyond a tenth of max(1, |mean|) say nothing, and do not agree with anything.
+    """
 
     mean: Any
     standard_error: Any
@@ -132,7 +135,7 @@ class Claim:
     rejected: where `notation` is ambiguous, the other readings by name; the judge must find each false.
     oracles: at least two functions of the instance for the left-hand side that share no code with the
         formula nor with each other; one that does not apply to an instance returns None, and two must apply
-        to each instance.
+        to each instance. Each is handed a copy of the instance.
     relation: left `relation` right. For "<=" and ">=", `equality(rng)` draws instances where the two sides
         meet. For "->", `limit` says how the oracles run.
     constant: for a display that says "+ const" or "∝".

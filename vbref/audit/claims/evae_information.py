@@ -87,7 +87,7 @@ CLAIMS = [
         draw=energy.joints,
         oracles=_INFORMATION,
         why="Brackets are missing: as printed the second logarithm is integrated without q(z, w), and over"
-        " real w and z that integral diverges",
+        " real w and z, with a normal w and the p_λ of evae/D32, that integral is ∞ − ∞: no value",
         reading=Form(
             r"\iint q_\psi(z, w) \Bigl[\ln \frac{q_\psi(w|z)}{p_\lambda(w|z)} + \ln"
             r" \frac{p_\lambda(w|z)}{q_\psi(w)}\Bigr]dw\,dz",

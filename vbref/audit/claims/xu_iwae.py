@@ -224,7 +224,7 @@ CLAIMS = [
         note="The logarithm is lost. The distance to log p(x) falls as Var(w)/(2 k p(x)²)",
         corrected=Form(r"\log p_\theta(x)", lambda w: np.log(w.integral(w.joint))),
         counterexample=Counterexample("two states, q = posterior = (½, ½), p(x) = ½", _AT_POSTERIOR),
-        aside=Aside("it is the limit of e^IWAE_k", lambda w: np.exp(oracles.log_evidence_by_bayes(w))),
+        aside=Aside("it is the limit of e^IWAE_k", lambda w: np.exp(oracles.log_evidence_by_sum(w))),
         instances=6,
     ),
     Claim(
