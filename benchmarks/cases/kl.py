@@ -92,7 +92,7 @@ def kumaraswamy_beta(cores: int) -> Case:
         dtype="float64",
         unit="divergence with gradient",
         units=n,
-        ours=lambda: (vbref.kl.kumaraswamy_beta(*arguments), vbref.kl.kumaraswamy_beta_grad(*arguments)),
+        ours=lambda: vbref.kl.kumaraswamy_beta_value_and_grad(*arguments),
         peers=_present(torch=_torch_series(cores, arguments), jax=_jax_series(arguments)),
         check=check,
     )

@@ -27,6 +27,7 @@ and the trapezoidal rule in t converges geometrically in 1/step: with the step 0
 import math
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from vbref.dist.kumaraswamy import harmonic
@@ -34,18 +35,19 @@ from vbref.kl.gamma import representable
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
 from vbref.numerics.device import on
-from vbref.numerics.elementwise import elementwise, elementwise_grad
+from vbref.numerics.elementwise import elementwise, elementwise_grad, elementwise_outputs
 from vbref.numerics.jit import loop, scalar
 from vbref.numerics.special import digamma, log_beta, trigamma
 
-_STEP = 0.28
-_GROWTH = math.exp(_STEP)
+STEP = 0.28
+_GROWTH = math.exp(STEP)
 _SHIFT = 0.75
 _TAIL = 36.0
+_MANY = 2000  # float64 elements from which on several nodes at a time pay for being compiled
 
 
 @scalar
-def _node_range(a, b):
+def node_range(a, b):
     """(left, right) of s(t), and the first and last t, where the integrand is below e^−36 = 2e-16.
 
     On the left, from s = left − 36/(1 + b) or from b log(1 + e^−s) = 36, where (1 − e^−y)^b is; on the right,
@@ -83,9 +85,9 @@ def _integrands(s, c, b):
 def mean_log_ratio(a, b):
     """R = E log((1 − v)/(1 − v^a)) for v ~ Kumaraswamy(a, b), with its derivatives by a and b."""
     number = type(a)
-    step, growth = number(_STEP), number(_GROWTH)
+    step, growth = number(STEP), number(_GROWTH)
     c = number(1) / a
-    left, right, t, last = _node_range(a, b)
+    left, right, t, last = node_range(a, b)
     rise, fall = math.exp(t - right), math.exp(left - t)
     total = total_b = total_c = number(0)
     while t <= last:
@@ -101,28 +103,40 @@ def mean_log_ratio(a, b):
 
 
 @scalar
-def kumaraswamy_beta_kl(a_q, b_q, a_p, b_p):
+def kl_of_ratio(a_q, b_q, a_p, b_p, r):
     """log ab − 1 + β/b − (1 − α/a)H(b) + log B(α, β) − (β − 1)R; rounding below zero is cut off."""
     zero, one = type(a_q)(0), type(a_q)(1)
-    r, _, _ = mean_log_ratio(a_q, b_q)
     kl = math.log(a_q) + math.log(b_q) - one + b_p / b_q - (a_q - a_p) / a_q * harmonic(b_q)
     kl += log_beta(a_p, b_p) - (b_p - one) * r
     return zero if kl < zero else kl
 
 
 @scalar
-def kumaraswamy_beta_kl_grad(a_q, b_q, a_p, b_p):
+def kl_of_ratio_grad(a_q, b_q, a_p, b_p, r, r_a, r_b):
     """By a, b, α, β, with the derivatives R_a, R_b of R.
 
     1/a − αH/a² − (β − 1)R_a,  (1 − β/b)/b − (1 − α/a)ψ′(b + 1) − (β − 1)R_b,
     H/a + ψ(α) − ψ(α + β),  1/b − R + ψ(β) − ψ(α + β).
     """
     one = type(a_q)(1)
-    r, r_a, r_b = mean_log_ratio(a_q, b_q)
     h, psi = harmonic(b_q), digamma(a_p + b_p)
     d_a = (one - a_p / a_q * h) / a_q - (b_p - one) * r_a
     d_b = (one - b_p / b_q) / b_q - (a_q - a_p) / a_q * trigamma(b_q + one) - (b_p - one) * r_b
     return d_a, d_b, h / a_q + digamma(a_p) - psi, one / b_q - r + digamma(b_p) - psi
+
+
+@scalar
+def kumaraswamy_beta_kl(a_q, b_q, a_p, b_p):
+    """The KL by `kl_of_ratio`."""
+    r, _, _ = mean_log_ratio(a_q, b_q)
+    return kl_of_ratio(a_q, b_q, a_p, b_p, r)
+
+
+@scalar
+def kumaraswamy_beta_kl_grad(a_q, b_q, a_p, b_p):
+    """By a, b, α, β, by `kl_of_ratio_grad`."""
+    r, r_a, r_b = mean_log_ratio(a_q, b_q)
+    return kl_of_ratio_grad(a_q, b_q, a_p, b_p, r, r_a, r_b)
 
 
 @scalar
@@ -173,6 +187,15 @@ def _grad_loop(a_q, b_q, a_p, b_p, out):
 
 
 @loop
+def _value_and_grad_loop(a_q, b_q, a_p, b_p, out):
+    for i in range(out.shape[1]):
+        a, b, alpha, beta = a_q[i], b_q[i], a_p[i], b_p[i]
+        r, r_a, r_b = mean_log_ratio(a, b)
+        out[0, i] = kl_of_ratio(a, b, alpha, beta, r)
+        out[1, i], out[2, i], out[3, i], out[4, i] = kl_of_ratio_grad(a, b, alpha, beta, r, r_a, r_b)
+
+
+@loop
 def _series_loop(a_q, b_q, a_p, b_p, terms, out):
     for i in range(out.shape[0]):
         out[i] = kumaraswamy_beta_kl_series(a_q[i], b_q[i], a_p[i], b_p[i], terms)
@@ -199,9 +222,10 @@ def kumaraswamy_beta(
     positive, NaN, mixed dtypes, shapes that clash, and where terms out of the range of the dtype leave no
     value (shapes of 1e±300).
     """
-    run = on(device, _kl_loop, kumaraswamy_beta_kl)
-    (value,) = representable((elementwise(run, **_checked(a_q, b_q, a_p, b_p)),))
-    return value
+    run, named = on(device, _kl_loop, kumaraswamy_beta_kl), _checked(a_q, b_q, a_p, b_p)
+    if run is _kl_loop and _many(named):
+        return representable(_by_nodes(named)[:1])[0]
+    return representable((elementwise(run, **named),))[0]
 
 
 def kumaraswamy_beta_grad(
@@ -211,9 +235,30 @@ def kumaraswamy_beta_grad(
 
     Raises ValueError as `kumaraswamy_beta` does.
     """
-    return representable(
-        elementwise_grad(on(device, _grad_loop, kumaraswamy_beta_kl_grad), **_checked(a_q, b_q, a_p, b_p))
-    )
+    run, named = on(device, _grad_loop, kumaraswamy_beta_kl_grad), _checked(a_q, b_q, a_p, b_p)
+    if run is _grad_loop and _many(named):
+        return representable(_by_nodes(named)[1:])
+    return representable(elementwise_grad(run, **named))
+
+
+def kumaraswamy_beta_value_and_grad(
+    a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike
+) -> tuple[Any, tuple[Any, ...]]:
+    """(`kumaraswamy_beta`, `kumaraswamy_beta_grad`), from the same nodes. Raises ValueError as they do."""
+    named = _checked(a_q, b_q, a_p, b_p)
+    outputs = _by_nodes(named) if _many(named) else elementwise_outputs(_value_and_grad_loop, 5, **named)
+    value, *grads = representable(outputs)
+    return value, tuple(grads)
+
+
+def _many(named: dict[str, FloatArray]) -> bool:
+    return math.prod(check.broadcast(**named)) >= _MANY and named["a_q"].dtype == np.float64
+
+
+def _by_nodes(named: dict[str, FloatArray]) -> tuple[Any, ...]:
+    from vbref.kl.kumaraswamy_nodes import value_and_grad_loop
+
+    return elementwise_outputs(value_and_grad_loop, 5, **named)
 
 
 def kumaraswamy_beta_series(

@@ -187,7 +187,7 @@ def _by_tiles(lead: tuple[int, ...], named: dict[str, FloatArray]) -> FloatArray
 
     flat = {name: _batch(array, lead, _AXES[name]) for name, array in named.items()}
     out = np.empty(math.prod(lead), flat["mean_q"].dtype)
-    far_kl(*flat.values(), out)
+    far_kl(*[*flat.values(), out])
     rest = np.flatnonzero(np.isnan(out))
     if rest.size:
         _, arrays = _checked(**{name: array[rest] for name, array in flat.items()})

@@ -26,9 +26,14 @@ def elementwise_grad(loop: Callable[..., None], **named: FloatArray) -> tuple[An
     Each has the broadcast shape: entry i is the derivative of the i-th value by its own copy of the argument.
     Where an argument was broadcast, the sum over those axes is the caller's.
     """
+    return elementwise_outputs(loop, len(named), **named)
+
+
+def elementwise_outputs(loop: Callable[..., None], outputs: int, **named: FloatArray) -> tuple[Any, ...]:
+    """Return `outputs` arrays of the broadcast shape, filled by a loop whose `out` is (outputs, n)."""
     shape = check.broadcast(**named)
-    out = np.empty((len(named), *shape), next(iter(named.values())).dtype)
-    loop(*_flat(named, shape), out.reshape(len(named), -1))
+    out = np.empty((outputs, *shape), next(iter(named.values())).dtype)
+    loop(*_flat(named, shape), out.reshape(outputs, -1))
     return tuple(part[()] for part in out)
 
 

@@ -23,9 +23,9 @@ PUBLISHED = (
         "series cut at 10 terms",
         "vbref.kl.kumaraswamy",
         "kumaraswamy_beta_kl",
-        "r, _, _ = mean_log_ratio(a_q, b_q)\n    kl =",
-        "r = one / b_q - sum([b_q / (m + a_q * b_q) * math.exp(log_beta(type(a_q)(m) / a_q, b_q))"
-        " for m in range(1, 11)])\n    kl =",
+        "r, _, _ = mean_log_ratio(a_q, b_q)\n    return",
+        "r = type(a_q)(1) / b_q - sum([b_q / (m + a_q * b_q) * math.exp(log_beta(type(a_q)(m) / a_q, b_q))"
+        " for m in range(1, 11)])\n    return",
     ),
     Published(
         "ψ for large arguments used at small ones",
