@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from vbref.models.fast import network
 from vbref.models.fast import rows as fused
-from vbref.numerics.jit import loop, parallel_loop
+from vbref.numerics.jit import elementwise_loop, loop, parallel_loop, vector_loop
 
 BERNOULLI, GAUSSIAN = 0, 1
 _TILE = 1 << 16  # elements of a gradient that Adam meets while they are in the cache
@@ -56,13 +56,11 @@ def gather(layer, room, x, order, begin, end):
     """Rows order[begin:end] of x, each with a 1 after it, to where the first layer reads them."""
     for i in range(begin, end):
         start = layer.x + i * layer.ld_x
-        row = order[i]
-        for j in range(layer.fan_in):
-            room[start + j] = x[row, j]
+        room[start : start + layer.fan_in] = x[order[i]]
         room[start + layer.fan_in] = 1
 
 
-@loop
+@vector_loop
 def draw(loc, scale, noise, z):
     """z = loc + σ ε, and ½ Σ ε² − z², what log p(z)/q(z) holds beside ½ Σ log σ²."""
     squares = 0.0
@@ -72,24 +70,38 @@ def draw(loc, scale, noise, z):
     return 0.5 * squares
 
 
+@vector_loop
+def moments(loc, log_var, scale):
+    """½ Σ log σ², and ½ Σ μ² + σ² − 1, whose difference is −KL; σ is left in `scale`."""
+    half = loc.dtype.type(0.5)
+    for j in range(loc.size):
+        scale[j] = math.exp(half * log_var[j])
+    spread, squares = 0.0, 0.0
+    for j in range(loc.size):
+        spread += np.float64(log_var[j])
+        squares += np.float64(loc[j]) * loc[j] + np.float64(scale[j]) * scale[j]
+    return 0.5 * spread, 0.5 * (squares - loc.size)
+
+
 @loop
 def sample(problem, memory, noise, n, begin, end):
-    """z to the decoder's input, and to log_w the log p(z)/q(z) of each row, −KL of the image for the ELBO."""
+    """z to the decoder's input, and to log_w the log p(z)/q(z) of each row, −KL of the image for the ELBO.
+
+    σ waits for `statistics_backward` in the second half of d_h.
+    """
     room, last, first = memory.room, problem.encoder[-1], problem.decoder[0]
-    latent, samples, half = first.fan_in, problem.samples, room.dtype.type(0.5)
+    latent, samples = first.fan_in, problem.samples
     for i in range(begin, end):
-        h = last.y + i * last.ld_y
-        loc, log_var = room[h : h + latent], room[h + latent : h + 2 * latent]
-        scale = np.exp(half * log_var)
-        spread = 0.5 * np.float64(fused.total(log_var))
-        minus_kl = spread - 0.5 * (np.float64(fused.total(loc * loc + scale * scale)) - latent)
+        h, d_h = last.y + i * last.ld_y, last.d_y + i * last.ld_y
+        loc, scale = room[h : h + latent], room[d_h + latent : d_h + 2 * latent]
+        spread, squares = moments(loc, room[h + latent : h + 2 * latent], scale)
         for k in range(samples):
             row = i * samples + k
             start = first.x + row * first.ld_x
             own = noise[(k * n + i) * latent : (k * n + i + 1) * latent]
             log_ratio = draw(loc, scale, own, room[start : start + latent])
             room[start + latent] = 1
-            memory.log_w[row] = log_ratio + spread if problem.iwae else minus_kl
+            memory.log_w[row] = log_ratio + spread if problem.iwae else spread - squares
 
 
 @loop
@@ -126,30 +138,42 @@ def combine(log_w, c, iwae):
     return top + math.log(mass / log_w.size)
 
 
+@elementwise_loop
+def _gather_statistics(d_z, z, c, noise, d_loc, d_scale):
+    for j in range(z.size):
+        d = d_z[j] - c * z[j]
+        d_loc[j] += d
+        d_scale[j] += d * noise[j]
+
+
+@elementwise_loop
+def _finish_statistics(loc, d_scale, iwae, d_loc, d_log_var):
+    """d_log_var holds σ before."""
+    half, one, zero = loc.dtype.type(0.5), loc.dtype.type(1), loc.dtype.type(0)
+    for j in range(loc.size):
+        scale = d_log_var[j]
+        d_loc[j] -= zero if iwae else loc[j]
+        d_log_var[j] = half * (scale * (d_scale[j] - (zero if iwae else scale)) + one)
+
+
 @loop
-def statistics_backward(problem, memory, noise, n, begin, end):
+def statistics_backward(problem, memory, spare, noise, n, begin, end):
     """d_h of each image from d_z: Σ_k d_z, and ½ Σ_k d_z ε σ, with what prior and entropy add."""
     room, last, first = memory.room, problem.encoder[-1], problem.decoder[0]
-    latent, samples, half = first.fan_in, problem.samples, room.dtype.type(0.5)
-    one, zero = room.dtype.type(1), room.dtype.type(0)
+    latent, samples = first.fan_in, problem.samples
+    d_scale = spare[:latent]
     for i in range(begin, end):
         h, d_h = last.y + i * last.ld_y, last.d_y + i * last.ld_y
-        for j in range(latent):
-            loc, log_var = room[h + j], room[h + latent + j]
-            scale = np.exp(half * log_var)
-            d_loc, d_scale = zero, zero
-            for k in range(samples):
-                row = i * samples + k
-                d = room[first.d_x + row * first.ld_x + j]
-                if problem.iwae:
-                    d -= memory.c[row] * room[first.x + row * first.ld_x + j]
-                d_loc += d
-                d_scale += d * noise[(k * n + i) * latent + j]
-            if problem.iwae:
-                room[d_h + j], room[d_h + latent + j] = d_loc, half * (d_scale * scale + one)
-            else:
-                room[d_h + j] = d_loc - loc
-                room[d_h + latent + j] = half * (d_scale * scale - scale * scale + one)
+        d_loc, d_log_var = room[d_h : d_h + latent], room[d_h + latent : d_h + 2 * latent]
+        d_loc[:], d_scale[:] = 0, 0
+        for k in range(samples):
+            row = i * samples + k
+            own = noise[(k * n + i) * latent : (k * n + i + 1) * latent]
+            z, d_z = first.x + row * first.ld_x, first.d_x + row * first.ld_x
+            # The ELBO has its prior in the closed form.
+            c = memory.c[row] if problem.iwae else room.dtype.type(0)
+            _gather_statistics(room[d_z : d_z + latent], room[z : z + latent], c, own, d_loc, d_scale)
+        _finish_statistics(room[h : h + latent], d_scale, problem.iwae, d_loc, d_log_var)
 
 
 @loop
@@ -168,7 +192,7 @@ def images(problem, memory, x, order, noise, begin, end, spare):
         value += combine(memory.log_w[own], memory.c[own], problem.iwae)
     c = memory.c[first_row : first_row + rows]
     network.backward(problem.decoder, problem.activation, memory.params, room, first_row, rows, c, True)
-    statistics_backward(problem, memory, noise, n, begin, end)
+    statistics_backward(problem, memory, spare, noise, n, begin, end)
     last = problem.decoder[-1]
     if samples > 1:
         start = last.x + first_row * last.ld_x

@@ -96,7 +96,7 @@ class Trainer:
             room=layout.aligned(room.size, model.dtype),
             c=np.zeros(decoder_rows, model.dtype),
             log_w=np.zeros(decoder_rows),
-            spare=np.zeros((threads, 2 * layout.lines(model.data_dim)), model.dtype),
+            spare=np.zeros((threads, 2 * layout.lines(max(model.data_dim, model.latent_dim))), model.dtype),
         )
 
     def _named(self, flat: Array) -> dict[str, Array]:

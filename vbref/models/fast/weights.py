@@ -30,10 +30,8 @@ _TILE = 128  # samples: their outputs and a layer's weights share the cache
 def _tile(problem, params, room, spare, x, loc, log_var, noise, log_w):
     """log_w of the samples that noise (n, latent) makes of one row's statistics."""
     first, last, n = problem.decoder[0], problem.decoder[-1], len(noise)
-    scale = np.exp(room.dtype.type(0.5) * log_var)
-    spread = 0.0
-    for j in range(log_var.size):
-        spread += 0.5 * np.float64(log_var[j])
+    scale = np.empty_like(loc)
+    spread, _ = step.moments(loc, log_var, scale)
     for k in range(n):
         start = first.x + k * first.ld_x
         log_w[k] = step.draw(loc, scale, noise[k], room[start : start + loc.size]) + spread

@@ -1,0 +1,119 @@
+"""The compiled step against the plain one: value, gradient, Adam, and the loop of `fit` around them."""
+
+import numpy as np
+import pytest
+
+import vbref
+from vbref.models import VAE
+from vbref.models.fast import Trainer, applies
+from vbref.nn import Adam
+
+OPTIONS = [{}, {"objective": "iwae"}, {"likelihood": "gaussian", "sigma": 0.7, "activation": "relu"}]
+
+
+def world(options, dtype, hidden=(9, 6), k=3, rows=5):
+    model = VAE(11, 3, hidden, dtype=dtype, **options)
+    rng = np.random.default_rng(1)
+    params = {n: a + 0.1 * rng.standard_normal(a.shape).astype(dtype) for n, a in model.init(rng).items()}
+    return model, params, rng.random((rows, 11)).astype(dtype), model.draw_noise(rng, rows, k)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize(("hidden", "k"), [((), 3), ((7,), 1), ((9, 6), 3)])
+def test_value_and_gradient_are_the_plain_form_s(dtype, options, hidden, k):
+    model, params, x, noise = world(options, dtype, hidden, k)
+    eps = np.finfo(dtype).eps
+    value, grads = Trainer(model, params, batch_size=5, k=k, threads=1).objective_and_grad(x, noise)
+    plain, plain_grads = model.objective_and_grad(params, x, noise)
+    assert abs(value - plain) <= 8 * eps * abs(plain)
+    for name, grad in plain_grads.items():
+        assert grads[name].dtype == dtype
+        np.testing.assert_allclose(grads[name], grad, atol=30 * eps * max(1, abs(grad).max()))
+
+
+def plain_steps(model, params, x, noises, batch):
+    params = {name: array.copy() for name, array in params.items()}
+    adam = Adam()
+    state, values = adam.init(params), []
+    for b, noise in enumerate(noises):
+        value, grads = model.objective_and_grad(params, x[b * batch : (b + 1) * batch], noise)
+        grads = {name: grad / grad.dtype.type(noise.shape[1]) for name, grad in grads.items()}
+        adam.step(params, grads, state, direction="ascend")
+        values.append(value)
+    return values, params, state
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_steps_are_adam_s_with_a_last_batch_that_is_short(threads):
+    model, params, x, _ = world({"objective": "iwae"}, "float64", rows=12)
+    rng = np.random.default_rng(2)
+    noises = [model.draw_noise(rng, n, 3) for n in (5, 5, 2)]
+    values, expected, state = plain_steps(model, params, x, noises, 5)
+    trainer = Trainer(model, params, batch_size=5, k=3, threads=threads)
+    flat = np.concatenate([noise.ravel() for noise in noises])
+    np.testing.assert_allclose(trainer.steps(x, np.arange(12), flat), values, rtol=1e-13)
+    for name, array in expected.items():
+        np.testing.assert_allclose(trainer.params[name], array, atol=1e-9)
+        np.testing.assert_allclose(trainer.state[f"v.{name}"], state[f"v.{name}"], rtol=1e-9, atol=1e-20)
+    assert trainer.state["step"] == 3
+
+
+def test_the_same_threads_give_the_same_bits():
+    model, params, x, noise = world({}, "float64", rows=8)
+    runs = [Trainer(model, params, batch_size=4, k=3, threads=2) for _ in range(2)]
+    first, second = (run.steps(x, np.arange(8), noise) for run in runs)
+    assert first.tobytes() == second.tobytes()
+    assert all(runs[0].params[name].tobytes() == runs[1].params[name].tobytes() for name in params)
+
+
+def test_one_image_more_threads_than_rows():
+    model, params, x, noise = world({}, "float64", rows=2)
+    value = Trainer(model, params, batch_size=5, k=3, threads=2).objective_and_grad(x[:1], noise[:, :1])[0]
+    assert value == pytest.approx(model.objective(params, x[:1], noise[:, :1]), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    "prepare", [None, lambda rows, rng: (rng.random(rows.shape) < rows).astype("float64")]
+)
+@pytest.mark.parametrize("scale", ["mean", "total"])
+def test_fit_draws_and_learns_as_its_plain_loop_does(prepare, scale):
+    model, _, x, _ = world({}, "float64", rows=23)
+    options = {"epochs": 3, "batch_size": 10, "k": 2, "prepare": prepare, "scale": scale, "validation": x[:4]}
+    (fast, seen), (plain, expected) = (
+        vbref.fit(model, x, rng=np.random.default_rng(4), fast=fast, **options) for fast in (True, False)
+    )
+    np.testing.assert_allclose(seen["train"], expected["train"], rtol=1e-12)
+    np.testing.assert_allclose(seen["validation"], expected["validation"], rtol=1e-12)
+    for name, array in plain.items():
+        np.testing.assert_allclose(fast[name], array, atol=1e-9)
+
+
+def test_float32_learns_the_same_bound_over_seeds():
+    x = (vbref.load_digits().x[:400] > 8).astype(np.float32)
+    options = {"epochs": 6, "batch_size": 100, "learning_rate": 5e-3}
+
+    def last(dtype, seed, fast):
+        model = VAE(64, 4, (32,), dtype=dtype)
+        _, history = vbref.fit(model, x.astype(dtype), rng=np.random.default_rng(seed), fast=fast, **options)
+        return history["train"][-1]
+
+    gaps = np.array([last("float32", seed, True) - last("float64", seed, False) for seed in range(6)])
+    across = np.std([last("float64", seed, False) for seed in range(6)], ddof=1)
+    assert abs(gaps).max() < 0.01 * across
+
+
+def test_an_overflow_is_named():
+    model, params, x, _ = world({}, "float32")
+    params["encoder.2.bias"][:] = 300
+    with pytest.raises(FloatingPointError, match="objective of 'train'"):
+        vbref.fit(model, x, epochs=1, batch_size=5, rng=np.random.default_rng(0), params=params)
+
+
+@pytest.mark.parametrize(
+    "options", [{"posterior": "full"}, {"prior": "learned"}, {"kl": "sampled"}, {"activation": "softplus"}]
+)
+def test_applies_to_no_model_that_it_does_not_compute(options):
+    assert not applies(VAE(4, 2, **options))
+    with pytest.raises(ValueError, match="model must be"):
+        Trainer(VAE(4, 2, **options), {}, batch_size=2)

@@ -1,0 +1,55 @@
+"""Log-weights in tiles against the plain form, and IWAE-K with noise drawn inside against noise given."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from vbref.models import VAE
+from vbref.models.fast import Weights
+from vbref.numerics.random import normals
+
+
+def world(dtype, **options):
+    model = VAE(11, 3, (9, 6), dtype=dtype, **options)
+    rng = np.random.default_rng(1)
+    return model, model.init(rng), rng.random((5, 11)).astype(dtype), rng
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("options", [{}, {"likelihood": "gaussian", "sigma": 0.7, "activation": "relu"}])
+def test_log_weights_are_the_plain_form_s(dtype, options):
+    model, params, x, rng = world(dtype, **options)
+    noise = model.draw_noise(rng, 5, 37)
+    seen = Weights(model, params, tile=16, threads=1).log_weights(x, noise)
+    expected = model.log_weights(params, x, noise)
+    assert seen.dtype == dtype
+    np.testing.assert_allclose(seen, expected, rtol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_iwae_draws_the_noise_of_its_seed(dtype, threads):
+    model, params, x, _ = world(dtype)
+    k = 37
+    noise = np.ascontiguousarray(normals(5, 0, (5, k, 3), dtype).transpose(1, 0, 2))
+    log_w = model.log_weights(params, x, noise).astype(np.float64)
+    w = np.exp(log_w - log_w.max(axis=0))
+    value, error = Weights(model, params, tile=16, threads=threads).iwae(x, k, seed=5)
+    tolerance = 40 * np.finfo(dtype).eps
+    np.testing.assert_allclose(value, log_w.max(axis=0) + np.log(w.mean(axis=0)), rtol=tolerance)
+    np.testing.assert_allclose(
+        error, w.std(axis=0, ddof=1) / w.mean(axis=0) / np.sqrt(k), rtol=30 * tolerance
+    )
+
+
+def test_memory_does_not_grow_with_k():
+    model, params, x, _ = world("float64")
+    weights = Weights(model, params, tile=16, threads=1)
+    peaks = []
+    for k in (16, 16, 16_000):
+        tracemalloc.start()
+        weights.iwae(x, k)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < 1.1 * peaks[1] + 1000

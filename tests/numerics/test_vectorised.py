@@ -1,0 +1,60 @@
+"""The vectorisable functions against longer arithmetic, in units in the last place."""
+
+import mpmath
+import numpy as np
+import pytest
+
+from vbref.numerics import vectorised
+from vbref.numerics.jit import elementwise_loop
+
+
+@elementwise_loop
+def tanhs(x, out):
+    for i in range(x.size):
+        out[i] = vectorised.tanh(x[i])
+
+
+@elementwise_loop
+def decays(x, out):
+    for i in range(x.size):
+        out[i] = vectorised.exp_negative(x[i])
+
+
+def points(dtype, largest):
+    rng = np.random.default_rng(0)
+    return np.concatenate([rng.uniform(0, largest, 1500), 10.0 ** rng.uniform(-30, 1, 500), [0.0]]).astype(
+        dtype
+    )
+
+
+def ulps(seen, function, x):
+    with mpmath.workdps(40):
+        exact = [function(mpmath.mpf(float(each))) for each in x]
+        errors = [abs(mpmath.mpf(float(s)) - e) for s, e in zip(seen, exact, strict=True)]
+    return max(
+        float(e) / np.spacing(abs(seen.dtype.type(float(v)))) for e, v in zip(errors, exact, strict=True)
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("loop", "function", "sign", "largest"), [(tanhs, mpmath.tanh, 1, 30), (tanhs, mpmath.tanh, -1, 30),
+                                              (decays, mpmath.exp, -1, 80)]
+)  # fmt: skip
+def test_within_three_ulp(dtype, loop, function, sign, largest):
+    x = (sign * points(dtype, largest)).astype(dtype)
+    out = np.empty_like(x)
+    loop(x, out)
+    assert ulps(out, function, x) < 3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_limits_and_nan(dtype):
+    x = np.array([np.inf, -np.inf, 0.0, np.nan], dtype)
+    out = np.empty_like(x)
+    tanhs(x, out)
+    np.testing.assert_array_equal(out, np.array([1, -1, 0, np.nan], dtype))
+    decays(-abs(x), out)
+    assert out[2] == 1
+    assert np.isnan(out[3])
+    assert 0 <= out[0] <= np.finfo(dtype).tiny * 2
