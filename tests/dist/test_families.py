@@ -416,3 +416,7 @@ def test_extreme_noise_and_shapes_never_give_nan(module):
         for a in (1e-3, 1.0, 1e4):
             assert np.isfinite(module.sample(u, a, 2.0))
             assert not np.isnan(module.sample_grad(u, a, 2.0)).any(), (u, a)
+
+
+def test_entropy_has_the_shape_of_all_its_arguments():
+    assert normal.entropy(np.zeros(3), np.array(2.0)).shape == (3,)

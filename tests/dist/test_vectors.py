@@ -392,3 +392,13 @@ def test_many_points_share_one_factor():
     for function in (multivariate_normal.log_prob, multivariate_normal.log_prob_grad):
         for got, want in zip(function(x, x[0], cov), function(x, x[0], repeated), strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12)
+
+
+def test_dirichlet_quantile_below_the_smallest_number():
+    u, a, h = np.array([0.3, 0.33]), np.array([1e-3, 1.1e-3]), 1e-8
+    log_y = dirichlet._log_quantile(u, a)
+    with mp.workdps(40):
+        back = [float(mp.gammainc(b, 0, mp.exp(y), regularized=True)) for y, b in zip(log_y, a, strict=True)]
+    np.testing.assert_allclose(back, u, rtol=1e-12)
+    slope = (dirichlet._log_quantile(u, a + h) - dirichlet._log_quantile(u, a - h)) / (2 * h)
+    np.testing.assert_allclose(dirichlet._log_quantile_grad(log_y, a)[1], slope, rtol=1e-6)

@@ -253,3 +253,8 @@ def test_a_batch_of_one_row_has_the_elbo_of_that_row():
     q_mean, q_cov = MODEL.posterior(PARAMS, X)
     whole = MODEL.elbo(PARAMS, X, q_mean, q_cov)
     np.testing.assert_allclose(MODEL.elbo(PARAMS, X[:1], q_mean[:1], q_cov), whole[:1], rtol=1e-13)
+
+
+def test_initial_weights_add_variance_one_to_each_feature():
+    added = (LinearGaussian(4000, 8).init(np.random.default_rng(0))["weight"] ** 2).sum(axis=0)
+    assert abs(added.mean() - 1) < 4 * added.std() / np.sqrt(4000)

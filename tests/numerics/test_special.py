@@ -130,6 +130,7 @@ def test_nothing_between_equals(name):
 def test_xlogy():
     assert special.xlogy(0.0, 0.0) == 0.0
     assert special.xlogy(2.0, math.e) == 2.0
+    assert special.xlogy(2.0, 0.25) == -4 * math.log(2)
 
 
 @pytest.mark.parametrize(
@@ -160,3 +161,10 @@ def test_domain():
         numerics.log_beta(1.0, -2.0)
     with pytest.raises(ValueError, match="float32 or float64"):
         numerics.trigamma(np.arange(1, 4))
+
+
+@pytest.mark.parametrize("x", [12.0, 13.5, 20.0, 300.0])
+def test_curvature_of_the_stirling_gap_keeps_its_digits(x):
+    with mp.workdps(50):
+        exact = float(mp.psi(1, x) - 1 / mp.mpf(x))
+    assert special.stirling_gap_curvature(x) == pytest.approx(exact, rel=1e-15)
