@@ -1,10 +1,8 @@
 """The command line: thin verbs. Exit 0 on success, 1 where a check failed, 2 for bad usage."""
 
 import argparse
-import importlib.metadata
 import importlib.util
 import os
-import platform
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -63,9 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parsers(verbs)
     _add_train(verbs)
     _add_evaluate(verbs)
-    verbs.add_parser("info", help="versions, threads, and where compiled code is kept").set_defaults(
-        run=_info
-    )
+    verbs.add_parser(
+        "info", help="versions, threads, BLAS, CUDA, the cache, and what makes it slow"
+    ).set_defaults(run=_info)
     return parser
 
 
@@ -326,27 +324,13 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
-    import numba
-    import numpy as np
+    from vbref import info
 
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    facts = {"vbref": vbref.__version__, "python": platform.python_version(), "machine": platform.machine()}
-    for name in ("numpy", "numba", "scipy", "matplotlib", "tqdm", "latex2mathml"):
-        facts[name] = _version(name)
-    facts["blas"] = f"{blas['name']} {blas['version']}"
-    facts["blas threads"] = os.environ.get("OPENBLAS_NUM_THREADS", "as the library chooses")
-    facts["numba threads"] = str(numba.get_num_threads())
-    facts["compiled code"] = os.environ.get("NUMBA_CACHE_DIR") or "__pycache__ beside each source file"
-    for name, value in facts.items():
+    for name, value in info.facts().items():
         print(f"{name:14} {value}")
+    for sentence in info.advice_here():
+        print(f"advice         {sentence}")
     return 0
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed (pip install 'vbref[app]')"
 
 
 if __name__ == "__main__":
