@@ -15,6 +15,8 @@ from vbref.numerics.device import choice
 
 Sums = tuple[NDArray[np.float64], NDArray[np.float64]]
 
+_MANY = 256  # log-weights a row from which compiled code is worth its compilation
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -152,12 +154,32 @@ def _weights(
     model: Any, params: Any, x: NDArray[Any], rng: np.random.Generator, k: int, tile: int
 ) -> Iterator[NDArray[np.float64]]:
     """k log-weights of each row, `tile` at a time."""
+    log_weights = _compiled(model, params, x, k) or partial(model.log_weights, params)
     for done in range(0, k, tile):
         noise = model.draw_noise(rng, len(x), min(tile, k - done))
-        log_w = np.asarray(model.log_weights(params, x, noise), np.float64)
+        log_w = np.asarray(log_weights(x, noise), np.float64)
         if np.isnan(log_w).any():
             raise ValueError("model.log_weights must not be NaN, is")
         yield log_w
+
+
+def _compiled(model: Any, params: Any, x: NDArray[Any], k: int) -> Callable[..., NDArray[Any]] | None:
+    """`model.log_weights` in compiled code, where there is such and enough to do for it; else None."""
+    if k < _MANY or any(array.dtype != getattr(model, "dtype", None) for array in (x, *params.values())):
+        return None
+    from vbref.models import fast
+
+    if not fast.applies(model):
+        return None
+    weights = fast.Weights(model, params)
+
+    def log_weights(x: NDArray[Any], noise: NDArray[Any]) -> NDArray[Any]:
+        log_w = weights.log_weights(x, noise)
+        # What overflows is named by the plain form.
+        return log_w if np.isfinite(log_w).all() else model.log_weights(params, x, noise)
+
+    model.log_weights(params, x, model.draw_noise(np.random.default_rng(0), len(x)))  # its checks
+    return log_weights
 
 
 def _delta_error(log_sum: NDArray[Any], log_sum_sq: NDArray[Any], k: int) -> NDArray[np.float64]:
