@@ -24,7 +24,7 @@ export NUMBA_CACHE_DIR="${NUMBA_CACHE_DIR:-${TMPDIR:-/tmp}/vbref-numba-cache}"
 unset NUMBA_ENABLE_CUDASIM NUMBA_FORCE_CUDA_CC
 
 # Where Numba does not find libnvvm by itself, nvcc or a wheel that PyTorch brought may know where one is.
-finds='import sys; from numba.cuda.cudadrv import nvvm; sys.exit(not nvvm.is_available())'
+finds='import sys; from numba.cuda.cudadrv import libs, nvvm; libs.open_libdevice(); sys.exit(not nvvm.is_available())'
 wheels='import glob, sys; print(*(p[:-5] for s in sys.path for p in glob.glob(s + "/nvidia/*/nvvm")))'
 if ! "$python" -c "$finds" 2>/dev/null; then
     nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)

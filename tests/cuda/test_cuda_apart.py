@@ -13,14 +13,23 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
 
-_FINDS = "import sys; from numba.cuda.cudadrv import nvvm; sys.exit(not nvvm.is_available())"
+_FINDS = """
+import sys
+from numba.cuda.cudadrv import libs, nvvm
+try:
+    libs.open_libdevice()
+except Exception:
+    sys.exit(1)
+sys.exit(not nvvm.is_available())
+"""
 
 
 def _toolkit() -> str | None:
-    """What CUDA_HOME must be for Numba to find libnvvm: what it is, nvcc's folder, or the usual place."""
+    """A CUDA_HOME where Numba finds libnvvm and libdevice: what it is, the usual place, or nvcc's folder."""
     nvcc = shutil.which("nvcc")
-    places = [os.environ.get("CUDA_HOME", ""), nvcc and str(pathlib.Path(nvcc).parents[1]), "/usr/local/cuda"]
-    return next((place for place in places if place is not None and _finds(place)), None)
+    folder = str(pathlib.Path(nvcc).resolve().parents[1]) if nvcc else None
+    places = [os.environ.get("CUDA_HOME"), "/usr/local/cuda", folder]
+    return next((place for place in places if place and _finds(place)), None)
 
 
 def _finds(place: str) -> bool:
@@ -44,7 +53,9 @@ def test_every_kernel_agrees_with_the_cpu_in_the_simulator(name):
 def test_every_kernel_compiles_for_two_architectures_and_assembles_without_spills():
     home = _toolkit()
     if home is None:
-        pytest.skip("NO CUDA COMPILER HERE: kernels were not compiled (no libnvvm; set CUDA_HOME)")
+        pytest.skip(
+            "NO CUDA COMPILER HERE: kernels were not compiled (no libnvvm or no libdevice; set CUDA_HOME)"
+        )
     if importlib.util.find_spec("numba.cuda") is None:
         pytest.skip("NO numba.cuda HERE: kernels were not compiled")
     _run("compiled_kernels.py", CUDA_HOME=home, NUMBA_ENABLE_CUDASIM="0", NUMBA_FORCE_CUDA_CC="9.0")

@@ -64,12 +64,16 @@ def _missing_driver() -> str | None:
 
 @functools.cache
 def _missing_compiler() -> str | None:
-    from numba.cuda.cudadrv import nvvm
+    from numba.cuda.cudadrv import libs, nvvm
 
-    if nvvm.is_available():
-        return None
-    home = os.environ.get("CUDA_HOME", "not set")
-    return f"no libnvvm, which compiles kernels; let CUDA_HOME name a CUDA toolkit (it is {home})"
+    advice = f"let CUDA_HOME name a CUDA toolkit (it is {os.environ.get('CUDA_HOME', 'not set')})"
+    if not nvvm.is_available():
+        return f"no libnvvm, which compiles kernels; {advice}"
+    try:
+        libs.open_libdevice()
+    except Exception as error:  # Numba's own are of several kinds
+        return f"no libdevice, which has exp and log ({error}); {advice}"
+    return None
 
 
 def kernel(function: Callable[..., None]) -> Any:
