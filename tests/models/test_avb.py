@@ -245,6 +245,23 @@ def test_config_and_players():
     assert not set.intersection(*owned)
 
 
+def test_the_critic_has_its_steps():
+    critic_player, model_player = AVB(4, 2, (3,), critic_steps=5).players
+    assert (critic_player.name, critic_player.steps, model_player.steps) == ("critic", 5, 1)
+
+
+def test_the_ratio_is_what_the_critic_reads():
+    """In the adaptive contrast that is u = (z − m)/s, not z."""
+    model, params, x, noise = setting(OPTIONS[-1])
+    xs = np.broadcast_to(x, (3, *x.shape))
+    loc, scale = model.moments(params, x)
+    u = (model.draw(params, x, noise[..., :3]) - loc) / scale
+    for found, at in zip(model.ratio(params, x, noise), (u, noise[..., 3:]), strict=True):
+        np.testing.assert_allclose(
+            found, net(params, "critic", np.concatenate([xs, at], -1))[..., 0], rtol=1e-12
+        )
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_dtypes_and_samples(dtype):
     model = AVB(4, 2, (3,), dtype=dtype, contrast="adaptive")

@@ -268,3 +268,9 @@ def test_bad_input_is_named():
     params["energy.2.weight"] = np.full((2, 1), 1.7e308)
     with pytest.raises(ValueError, match="params"):
         model.objective(params, x, noise)
+
+
+def test_the_energy_s_steps_are_at_its_own_rate():
+    rates = {player.name: player.rate for player in EnergyPriorVAE(4, 2, (3,), energy_rate=0.25).players}
+    assert rates.pop("energy") == 0.25
+    assert set(rates.values()) == {1.0}

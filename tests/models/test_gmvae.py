@@ -121,6 +121,7 @@ def test_terms_by_scipy():
     assert found["elbo"].sum() == pytest.approx(model.objective(params, y, noise), rel=1e-12)
     np.testing.assert_allclose(found["gap"], found["elbo"] - found["decoupled"], atol=1e-12)
     np.testing.assert_allclose(model.responsibilities(params, y, noise), r.mean(axis=0), rtol=1e-11)
+    np.testing.assert_array_equal(model.cluster(params, y, noise), r.mean(axis=0).argmax(axis=-1))
 
 
 def test_the_decoupled_term_by_normal_kls():

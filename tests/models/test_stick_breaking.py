@@ -227,6 +227,28 @@ def test_bad_options_are_named(options, message):
         StickBreakingVAE(**{"data_dim": 4, "sticks": 3} | options)
 
 
+def test_encode_gives_the_pieces_of_the_medians():
+    model, params, x, _ = setting()
+    pieces, h = model.encode(params, x)
+    a, b = np.exp(np.split(h, 2, axis=-1))
+    v = (1 - 0.5 ** (1 / b)) ** (1 / a)
+    np.testing.assert_allclose(pieces[:, 0], v[:, 0], rtol=1e-12)
+    np.testing.assert_allclose(pieces[:, 1], v[:, 1] * (1 - v[:, 0]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_noise_is_inside_even_where_rounding_would_put_it_on_the_edge(dtype):
+    class Extremes:
+        def random(self, shape):
+            return np.tile([0.0, 1 - 2.0**-53], (*shape[:-1], shape[-1] // 2))
+
+    model = StickBreakingVAE(4, 3, (3,), dtype=dtype)
+    noise = model.draw_noise(Extremes(), 2)
+    assert ((noise > 0) & (noise < 1)).all()
+    params = model.init(np.random.default_rng(0))
+    assert np.isfinite(model.log_weights(params, np.ones((2, 4), dtype), noise)).all()
+
+
 def test_bad_noise_and_bad_calls_are_named():
     model, params, x, noise = setting()
     with pytest.raises(ValueError, match="noise must be strictly between 0 and 1"):
