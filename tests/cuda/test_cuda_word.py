@@ -6,7 +6,9 @@ import sys
 import numpy as np
 import pytest
 
+import vbref
 from vbref import kl
+from vbref.models import VAE
 
 MODERATE = (0.0, 1.0, 0.5, 2.0)
 
@@ -16,6 +18,15 @@ def test_another_word_is_refused():
         kl.normal(*MODERATE, device="gpu")
     with pytest.raises(ValueError, match="device must be"):
         kl.multivariate_normal(np.zeros(1), np.eye(1), np.zeros(1), np.eye(1), device="tpu")
+
+
+def test_training_refuses_another_word_and_what_the_device_lacks():
+    model, x = VAE(5, 2, (3,)), np.ones((2, 5))
+    rest = {"epochs": 1, "batch_size": 2, "rng": np.random.default_rng(0)}
+    with pytest.raises(ValueError, match="device must be"):
+        vbref.fit(model, x, **rest, device="gpu")
+    with pytest.raises(ValueError, match="validation must be None for device='cuda'"):
+        vbref.fit(model, x, **rest, validation=x, device="cuda")
 
 
 def test_cuda_is_imported_only_when_asked():
