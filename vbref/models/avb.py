@@ -27,7 +27,6 @@ Gaussian in q to learn, and T → 0 is not far. The moments are those of z at fi
 φ without noise of its own.
 """
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -36,6 +35,7 @@ import numpy as np
 
 from vbref.models import door
 from vbref.models.critic import OBJECTIVES
+from vbref.models.decoded import Decoded
 from vbref.models.door import Array, Params, Shapes
 from vbref.models.likelihood import make_likelihood
 from vbref.models.prior import DiagonalPrior
@@ -65,7 +65,7 @@ class _Draw:
     saved: Any
 
 
-class AVB:
+class AVB(Decoded):
     """A VAE whose q(z | x) is a network of x and noise, with a critic for its log ratio to the prior.
 
     - `hidden`: widths of the encoder's hidden layers, in reverse of the decoder. `noise_dim`: of ε, default
@@ -113,11 +113,6 @@ class AVB:
         self.decoder = MLP((latent_dim, *hidden[::-1], self.likelihood.width), activation, prefix="decoder")
         self.critic = MLP((data_dim + latent_dim, *critic_hidden, 1), activation, prefix="critic")
         self._nodes = _standardised_nodes(noise_dim).astype(dtype)
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments, fit for JSON: `AVB(**model.config)` is the same model."""
-        return copy.deepcopy(self._config)
 
     @property
     def players(self) -> tuple[Player, ...]:
@@ -175,7 +170,7 @@ class AVB:
         if self.adaptive:
             d_z = d_z + c[..., None] * (draw.u / draw.scale - draw.z)
         grads |= d_decoder | self.encoder.backward(draw.params, d_z, draw.saved, input_grad=False)[1]
-        return value, self._full(grads)
+        return value, self._whole(grads)
 
     @door.overflow_named()
     def critic_objective(
@@ -196,7 +191,7 @@ class AVB:
             for d_t, saved in backward
         ]
         grads = {name: parts[0][name] + parts[1][name] for name in parts[0]}
-        return value, self._full(grads)
+        return value, self._whole(grads)
 
     def log_weights(self, params: Mapping[str, Array], x: Array, noise: Array) -> Array:
         """Not to be had: raises NotImplementedError."""
@@ -225,24 +220,6 @@ class AVB:
         """T (K, N) at draws of q and at draws of what q is told from: all that a critic's health shows in."""
         draw = self._draw(params, x, noise, None)
         return self._critic(draw, draw.u)[0], self._critic(draw, draw.other)[0]
-
-    @door.overflow_named()
-    def decode(self, params: Mapping[str, Array], z: Array) -> Array:
-        """E[x | z], (…, data_dim) for z (…, latent_dim)."""
-        params, (z,) = door.together(params, self.shapes(), z=z)
-        door.last_axis("z", z, self.latent_dim)
-        return self.likelihood.mean(params, self.decoder.apply(params, z))
-
-    @door.overflow_named()
-    def sample(
-        self, params: Mapping[str, Array], noise: Array, observation_noise: Array | None = None
-    ) -> Array:
-        """E[x | z], or with `observation_noise` x, at the prior draws z = `noise`: as in `VAE.sample`."""
-        params, z, own = door.sampling(
-            params, self.shapes(), noise, self.latent_dim, observation_noise, self.data_dim
-        )
-        out = self.decoder.apply(params, z)
-        return self.likelihood.mean(params, out) if own is None else self.likelihood.sample(params, out, own)
 
     def _draw(self, params: Mapping[str, Array], x: Array, noise: Array, moments: Moments | None) -> _Draw:
         given = {} if moments is None else {"loc": moments[0], "scale": moments[1]}
@@ -281,13 +258,6 @@ class AVB:
     def _critic(self, draw: _Draw, u: Array) -> tuple[Array, Any]:
         t, saved = self.critic.forward(draw.params, _beside(draw.x, u))
         return t[..., 0], saved
-
-    def _full(self, grads: Params) -> Params:
-        """The gradient by every parameter: zeros where this player has no path to one."""
-        return {
-            name: np.asarray(grads.get(name, np.zeros(shape, self.dtype)))
-            for name, shape in self.shapes().items()
-        }
 
 
 def _beside(x: Array, z: Array) -> Array:

@@ -26,7 +26,6 @@ Where KL < λ there is also d_s_k = c r_k (log r_k/π_k − KL). In the decouple
 t_k = E_q log p(x | w, k) and g_k = t_k + log π_k − log r_k, d_t = c r and d_s_k = c r_k (g_k − Σ r g).
 """
 
-import copy
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -34,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from vbref.models import door
+from vbref.models.decoded import Decoded
 from vbref.models.door import Array, Params, Shapes
 from vbref.models.likelihood import make_likelihood
 from vbref.models.mixture_prior import MixturePrior
@@ -42,7 +42,7 @@ from vbref.models.prior import DiagonalPrior
 from vbref.nn.mlp import MLP
 
 
-class GMVAE:
+class GMVAE(Decoded):
     """A VAE whose prior is a mixture of `components` Gaussians, bent by w.
 
     - `latent_dim`, `w_dim`: widths of x and w. `hidden`: of both encoders, in reverse of the decoder;
@@ -87,11 +87,6 @@ class GMVAE:
         self.encoder = MLP((data_dim, *hidden, self.q_x.width), activation, prefix="encoder")
         self.w_encoder = MLP((data_dim, *hidden, self.q_w.width), activation, prefix="w_encoder")
         self.decoder = MLP((latent_dim, *hidden[::-1], self.likelihood.width), activation, prefix="decoder")
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments, fit for JSON: `GMVAE(**model.config)` is the same model."""
-        return copy.deepcopy(self._config)
 
     def shapes(self) -> Shapes:
         """The shape of each parameter, by name."""
@@ -189,7 +184,7 @@ class GMVAE:
         """E[y | x], (…, data_dim) for x (…, latent_dim)."""
         params, (x,) = door.together(params, self.shapes(), x=x)
         door.last_axis("x", x, self.latent_dim)
-        return self.likelihood.mean(params, self.decoder.apply(params, x))
+        return self._observed(params, x, None)
 
     @door.overflow_named()
     def sample(
@@ -209,9 +204,7 @@ class GMVAE:
             params, self.shapes(), noise, dims, observation_noise, self.data_dim
         )
         eps, w = noise[..., : self.latent_dim], noise[..., self.latent_dim :]
-        x = self.prior.sample(params, w, eps, component)
-        out = self.decoder.apply(params, x)
-        return self.likelihood.mean(params, out) if own is None else self.likelihood.sample(params, out, own)
+        return self._observed(params, self.prior.sample(params, w, eps, component), own)
 
     def _run(self, params: Mapping[str, Array], y: Array, noise: Array) -> dict[str, Any]:
         """One forward pass to log p(y | x) and s, with what each part's backward needs."""

@@ -25,7 +25,6 @@ The last player gives pixels a density: p(x | z) = N(x̃, σ²) (or Bernoulli, w
 log p(x) means here, and nothing else is trained by it.
 """
 
-import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from vbref.models import door
+from vbref.models.decoded import Encoded
 from vbref.models.discriminator import Discriminator
 from vbref.models.door import Array, Params, Shapes
 from vbref.models.likelihood import Bernoulli, make_likelihood
@@ -74,7 +74,7 @@ class _Run:
     saved_z: Any
 
 
-class VAEGAN:
+class VAEGAN(Encoded):
     """Encoder, decoder and discriminator, of the objectives above.
 
     - `hidden`: widths of the encoder's hidden layers, in reverse of the decoder. `critic_hidden`: of the
@@ -128,11 +128,6 @@ class VAEGAN:
         self.critic = Discriminator(data_dim, tuple(critic_hidden), feature_layer, activation)
 
     @property
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments, fit for JSON: `VAEGAN(**model.config)` is the same model."""
-        return copy.deepcopy(self._config)
-
-    @property
     def players(self) -> tuple[Player, ...]:
         """The critic, the encoder, the decoder and, where it has a parameter, the likelihood."""
         players = (
@@ -178,7 +173,7 @@ class VAEGAN:
         d_h = self.posterior.sample_backward(d_z, np.zeros_like(log_lik), run.saved_z)  # type: ignore[arg-type]
         d_h = d_h + self._minus_kl(run.h)[1]
         grads = self.encoder.backward(run.params, d_h, run.saved_h, input_grad=False)[1]
-        return self._feature_elbo(run, log_lik), self._full(grads)
+        return self._feature_elbo(run, log_lik), self._whole(grads)
 
     @door.overflow_named()
     def decoder_objective(self, params: Mapping[str, Array], x: Array, noise: Array) -> float:
@@ -196,7 +191,7 @@ class VAEGAN:
             self.decoder.backward(run.params, self._mean_backward(at, d_mean), at.saved, input_grad=False)[1]
             for at, d_mean in paths
         ]
-        return value, self._full({name: sum(part[name] for part in parts) for name in parts[0]})
+        return value, self._whole({name: sum(part[name] for part in parts) for name in parts[0]})
 
     @door.overflow_named()
     def critic_objective(self, params: Mapping[str, Array], x: Array, noise: Array) -> float:
@@ -211,7 +206,7 @@ class VAEGAN:
         run = self._run(params, x, noise)
         value, paths = self._critic_player(run)
         parts = [self.critic.backward(run.params, 0.0, d_t, saved)[1] for d_t, saved in paths]
-        return value, self._full({name: sum(part[name] for part in parts) for name in parts[0]})
+        return value, self._whole({name: sum(part[name] for part in parts) for name in parts[0]})
 
     @door.overflow_named()
     def likelihood_objective(self, params: Mapping[str, Array], x: Array, noise: Array) -> float:
@@ -227,7 +222,7 @@ class VAEGAN:
         run = self._run(params, x, noise)
         log_lik, saved = self.likelihood.log_prob(run.params, run.rec.out, run.x)
         _, grads = self.likelihood.backward(np.full_like(log_lik, 1 / len(log_lik)), saved)
-        return door.total(log_lik.mean(axis=0)), self._full(grads)
+        return door.total(log_lik.mean(axis=0)), self._whole(grads)
 
     @door.overflow_named()
     def log_weights(self, params: Mapping[str, Array], x: Array, noise: Array) -> Array:
@@ -240,31 +235,6 @@ class VAEGAN:
         log_q = self.posterior.sample(run.h, np.ascontiguousarray(noise[..., : self.latent_dim]))[1]
         log_lik, _ = self.likelihood.log_prob(run.params, run.rec.out, run.x)
         return log_lik + self.prior.log_prob(run.params, run.rec.z)[0] - log_q
-
-    @door.overflow_named()
-    def encode(self, params: Mapping[str, Array], x: Array) -> tuple[Array, Array]:
-        """loc and scale (N, latent_dim) of q(z | x)."""
-        params, (x,) = door.together(params, self.shapes(), x=x)
-        door.batch(x, self.data_dim)
-        return self.posterior.parameters(self.encoder.apply(params, x))
-
-    @door.overflow_named()
-    def decode(self, params: Mapping[str, Array], z: Array) -> Array:
-        """E[x | z], (…, data_dim) for z (…, latent_dim)."""
-        params, (z,) = door.together(params, self.shapes(), z=z)
-        door.last_axis("z", z, self.latent_dim)
-        return self.likelihood.mean(params, self.decoder.apply(params, z))
-
-    @door.overflow_named()
-    def sample(
-        self, params: Mapping[str, Array], noise: Array, observation_noise: Array | None = None
-    ) -> Array:
-        """E[x | z], or with `observation_noise` x, at the prior draws z = `noise`: as in `VAE.sample`."""
-        params, z, own = door.sampling(
-            params, self.shapes(), noise, self.latent_dim, observation_noise, self.data_dim
-        )
-        out = self.decoder.apply(params, z)
-        return self.likelihood.mean(params, out) if own is None else self.likelihood.sample(params, out, own)
 
     @door.overflow_named()
     def discriminate(self, params: Mapping[str, Array], x: Array) -> tuple[Array, Array]:
@@ -341,13 +311,6 @@ class VAEGAN:
             value = value - loss.mean(axis=0)
             paths.append((-slope / len(t), saved))
         return door.total(value), paths
-
-    def _full(self, grads: Mapping[str, Any]) -> Params:
-        """The gradient by every parameter: zeros where this player has no path to one."""
-        return {
-            name: np.asarray(grads.get(name, np.zeros(shape, self.dtype)))
-            for name, shape in self.shapes().items()
-        }
 
 
 def _fooled(t: Array, loss: str) -> tuple[Array, Array]:

@@ -1,0 +1,76 @@
+"""What models with a decoder and a likelihood share: E[x | z], the model's samples, and q's statistics."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vbref.models import door
+from vbref.models.door import Array, Params, Shapes
+from vbref.models.likelihood import Bernoulli, Gaussian
+from vbref.models.posterior import DiagonalPosterior
+from vbref.nn.mlp import MLP
+
+
+class Decoded:
+    """A model whose "decoder" takes z to a likelihood's parameters; `sample` has p(z) = N(0, I)."""
+
+    data_dim: int
+    latent_dim: int
+    dtype: str
+    decoder: MLP
+    likelihood: Bernoulli | Gaussian
+    _config: dict[str, Any]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, fit for JSON: given back to the class, they make the same model."""
+        return copy.deepcopy(self._config)
+
+    def shapes(self) -> Shapes:
+        """The shape of each parameter, by name."""
+        raise NotImplementedError
+
+    @door.overflow_named()
+    def decode(self, params: Mapping[str, Array], z: Array) -> Array:
+        """E[x | z], (…, data_dim) for z (…, latent_dim)."""
+        params, (z,) = door.together(params, self.shapes(), z=z)
+        door.last_axis("z", z, self.latent_dim)
+        return self.likelihood.mean(params, self.decoder.apply(params, z))
+
+    @door.overflow_named()
+    def sample(
+        self, params: Mapping[str, Array], noise: Array, observation_noise: Array | None = None
+    ) -> Array:
+        """E[x | z], or with `observation_noise` x, at the prior draws z = `noise`: as in `VAE.sample`."""
+        params, z, own = door.sampling(
+            params, self.shapes(), noise, self.latent_dim, observation_noise, self.data_dim
+        )
+        return self._observed(params, z, own)
+
+    def _observed(self, params: Mapping[str, Array], z: Array, own: Array | None) -> Array:
+        """E[x | z], or x itself by the observation's own noise."""
+        out = self.decoder.apply(params, z)
+        return self.likelihood.mean(params, out) if own is None else self.likelihood.sample(params, out, own)
+
+    def _whole(self, grads: Mapping[str, Any]) -> Params:
+        """The gradient by every parameter: zeros where a player has no path to one."""
+        return {
+            name: np.asarray(grads.get(name, np.zeros(shape, self.dtype)))
+            for name, shape in self.shapes().items()
+        }
+
+
+class Encoded(Decoded):
+    """A model that besides has an "encoder" to the statistics of a diagonal `posterior`."""
+
+    encoder: MLP
+    posterior: DiagonalPosterior
+
+    @door.overflow_named()
+    def encode(self, params: Mapping[str, Array], x: Array) -> tuple[Array, Array]:
+        """loc and scale (N, latent_dim) of q(z | x)."""
+        params, (x,) = door.together(params, self.shapes(), x=x)
+        door.batch(x, self.data_dim)
+        return self.posterior.parameters(self.encoder.apply(params, x))
