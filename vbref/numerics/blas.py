@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import llvmlite.binding
+import llvmlite.binding  # type: ignore[import-untyped]
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
@@ -73,7 +73,7 @@ _WORDS = {types.float32: "sgemm", types.float64: "dgemm"}
 
 
 @intrinsic
-def _fortran(typing_context, alpha, trans_a, trans_b, m, n, k, a, lda, b, ldb, beta, c, ldc):  # type: ignore[no-untyped-def]
+def _fortran(typing_context, alpha, trans_a, trans_b, m, n, k, a, lda, b, ldb, beta, c, ldc):
     """xGEMM of the dtype of alpha; a, b and c are addresses, trans_a and trans_b 'N' or 'T' by number."""
     if alpha not in _WORDS:
         raise TypingError(f"gemm is for float32 and float64, not {alpha}")
@@ -83,7 +83,7 @@ def _fortran(typing_context, alpha, trans_a, trans_b, m, n, k, a, lda, b, ldb, b
 
 
 def _call(word: str) -> Callable[..., Any]:
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         alpha, trans_a, trans_b, m, n, k, a, lda, b, ldb, beta, c, ldc = (
             value
             if position in (6, 8, 11)
@@ -109,4 +109,4 @@ def gemm(trans_a, trans_b, rows, columns, inner, alpha, a, lda, b, ldb, beta, c,
     """
     op_a = _TRANSPOSED if trans_a else _PLAIN
     op_b = _TRANSPOSED if trans_b else _PLAIN
-    _fortran(alpha, op_b, op_a, columns, rows, inner, b, ldb, a, lda, beta, c, ldc)
+    _fortran(alpha, op_b, op_a, columns, rows, inner, b, ldb, a, lda, beta, c, ldc)  # type: ignore[call-arg]

@@ -151,25 +151,25 @@ def _tanh_64(x):
     return -y if x < 0.0 else y
 
 
-def exp_negative(x):  # type: ignore[no-untyped-def]
+def exp_negative(x):
     """eˣ of x ≤ 0, float32 or float64, in compiled code; held at e^−87 or e^−708, and NaN stays NaN."""
     return np.exp(x)
 
 
-def tanh(x):  # type: ignore[no-untyped-def]
+def tanh(x):
     """tanh x, float32 or float64, in compiled code: at |x| it is −t/(2 + t), t = e^(−2|x|) − 1."""
     return np.tanh(x)
 
 
 @overload(exp_negative, inline="always")
-def _exp_negative(x):  # type: ignore[no-untyped-def]
+def _exp_negative(x):
     return _by_dtype(x, lambda x: _exp_negative_32(x), lambda x: _exp_negative_64(x))
 
 
 @overload(tanh, inline="always")
-def _tanh(x):  # type: ignore[no-untyped-def]
+def _tanh(x):
     return _by_dtype(x, lambda x: _tanh_32(x), lambda x: _tanh_64(x))
 
 
-def _by_dtype(x, single, double):  # type: ignore[no-untyped-def]
+def _by_dtype(x, single, double):
     return {types.float32: single, types.float64: double}.get(x)

@@ -78,7 +78,7 @@ class Trainer:
     def reset(self, params: Mapping[str, Array], state: Mapping[str, Array] | None = None) -> None:
         """Copy parameters in, and Adam's state, which starts anew where none is given."""
         layout.copy_into(self.params, params)
-        layout.copy_into(self.state, dict.fromkeys(self.state, 0) if state is None else state)
+        layout.copy_into(self.state, dict.fromkeys(self.state, np.zeros(())) if state is None else state)
 
     def _lay_out(self, threads: int) -> None:
         model, decoder_rows = self.model, self.batch_size * self.k
@@ -90,9 +90,12 @@ class Trainer:
             model.decoder.widths, decoder_rows, weights, room, in_place=True, input_grad=True
         )
         self._problem = problem(model, encoder, decoder, self.k)
-        flat = [layout.aligned(weights.size, model.dtype) for _ in range(4)]
+        params, grads, m, v = (layout.aligned(weights.size, model.dtype) for _ in range(4))
         self._memory = step.Memory(
-            *flat,
+            params,
+            grads,
+            m,
+            v,
             room=layout.aligned(room.size, model.dtype),
             c=np.zeros(decoder_rows, model.dtype),
             log_w=np.zeros(decoder_rows),

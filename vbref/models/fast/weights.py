@@ -71,12 +71,12 @@ def _normals_64(seed, start, out):
         put(out, normals_64(seed, np.uint64(block)), block * 2 - start)
 
 
-def _normals(seed, start, out):  # type: ignore[no-untyped-def]
+def _normals(seed, start, out):
     """Draws start, start + 1, … of the stream `seed`, those of `numerics.random.normals`, in this thread."""
 
 
 @overload(_normals)
-def _normals_of(seed, start, out):  # type: ignore[no-untyped-def]
+def _normals_of(seed, start, out):
     if out.dtype == types.float32:
         return lambda seed, start, out: _normals_32(seed, start, out)
     return lambda seed, start, out: _normals_64(seed, start, out)
