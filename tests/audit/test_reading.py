@@ -138,7 +138,8 @@ def test_show_says_conditions_and_each_oracle_s_error(capsys):
     assert "oracle: exact sum over z, 12 instances, largest error" in said
 
 
-def test_a_step_alone_counts_as_its_equation(capsys):
+def test_a_step_alone_counts_as_its_equation(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     assert main(["audit", "xu/35b"]) == 0
     said = capsys.readouterr().out
     assert said.splitlines()[1].split() == ["xu", "·", "·", "·", "1", "·", "·", "·", "1"]
