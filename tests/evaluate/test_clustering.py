@@ -20,13 +20,12 @@ def test_labels_come_from_one_set_of_rows_and_are_judged_on_another():
 
 
 def test_k_means_finds_what_is_there_and_is_no_worse_than_its_peer():
-    from sklearn.cluster import KMeans
-
+    cluster = pytest.importorskip("sklearn.cluster", reason="scikit-learn is the peer here")
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.standard_normal((60, 3)) + 4 * np.eye(3)[c] for c in range(3)])
     centres = clustering.k_means(x, 3, np.random.default_rng(1))
     inertia = -clustering.centre_scores(x, centres).max(axis=1).sum()
-    assert inertia == pytest.approx(KMeans(3, n_init=10, random_state=0).fit(x).inertia_, rel=1e-6)
+    assert inertia == pytest.approx(cluster.KMeans(3, n_init=10, random_state=0).fit(x).inertia_, rel=1e-6)
     distances = ((x[:, None] - centres) ** 2).sum(axis=-1)
     np.testing.assert_allclose(clustering.centre_scores(x, centres), -distances, atol=1e-12)
 

@@ -15,7 +15,7 @@ import math
 import numba
 import numpy as np
 
-from vbref.numerics.jit import parallel_loop, vector_loop
+from vbref.numerics.jit import elementwise_loop, parallel_loop, vector_loop
 from vbref.numerics.vectorised import exp_decay
 
 
@@ -91,7 +91,7 @@ def log_density(offset, shift, y, rho):
             rho[b] -= 0.5 * (y[d, b] + shift[d]) * (y[d, b] + shift[d])
 
 
-@vector_loop
+@elementwise_loop  # reordering would undo the two-part log 2 of exp_decay: 2e-14 for its 2e-16
 def softmax(rho, largest, total, slope):
     """ρ → r in place; total = Σ_k e^(ρ_k − max ρ), slope = Σ_k e^(ρ_k − max ρ)(ρ_k − max ρ)."""
     largest[:] = rho[0]
