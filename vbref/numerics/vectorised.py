@@ -23,23 +23,8 @@ def exp_decay(x):
     eˣ = 2ⁿ e^r with n = round(x/log 2) and |r| ≤ ½ log 2, where Taylor's terms from r¹⁴/14! on are below
     1e-17.
     """
-    clipped = x if x > _LOWEST else _LOWEST
-    n = np.floor(clipped * _LOG2_E + 0.5)
-    r = (clipped - n * _LOG_2_HIGH) - n * _LOG_2_LOW
-    p = _C13 * r + _C12
-    p = p * r + _C11
-    p = p * r + _C10
-    p = p * r + _C9
-    p = p * r + _C8
-    p = p * r + _C7
-    p = p * r + _C6
-    p = p * r + _C5
-    p = p * r + _C4
-    p = p * r + _C3
-    p = p * r + _C2
-    p = (p * r + 1.0) * r + 1.0
-    power = np.int64((np.int64(n) + _BIAS) << _MANTISSA_BITS).view(np.float64)
-    return p * power if x >= _LOWEST else 0.0
+    power, rest = _power_and_rest_64(x if x > _LOWEST else _LOWEST)
+    return power + power * rest if x >= _LOWEST else 0.0
 
 
 _A3, _A5, _A7, _A9, _A11, _A13, _A15, _A17, _A19, _A21 = (1 / n for n in range(3, 22, 2))
