@@ -255,6 +255,23 @@ def test_the_table_goes_by_room_and_module():
     ]
 
 
+def test_a_method_that_loses_its_call_of_super_is_installed_too(tmp_path, monkeypatch):
+    text = (
+        "class A:\n    def f(self, a, *, b=1):\n        return a\n"
+        "class B(A):\n    def f(self, a, *, b=1):\n        return super().f(a) + b\n"
+    )
+    (tmp_path / "planted_super.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    planted = Source("planted_super", text, str(tmp_path / "planted_super.py"))
+    module = import_module("planted_super")
+    kept = module.B()
+    assert kept.f(5) == 6
+    by_name = {m.after: m for m in planted.mutants}
+    for after, value in {"return super().f(a) - b": 4, "return b": 1}.items():
+        install(module, planted.code(by_name[after]))
+        assert kept.f(5) == value, after
+
+
 def test_what_a_decorator_wraps_is_mutated_too(tmp_path, monkeypatch):
     text = (
         "import contextlib, functools\n@contextlib.contextmanager\ndef quiet():\n    yield\n"

@@ -6,7 +6,7 @@ needs Numba's compiler off (NUMBA_DISABLE_JIT=1): formulas are then plain functi
 
 import inspect
 import sys
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from vbref.audit.registry import claims_of_module
@@ -60,11 +60,24 @@ def _replace_member(owner: type, name: str, new: Any) -> bool:
     for part in ("__func__", "fget", "func"):
         new, old = getattr(new, part, new), getattr(old, part, old)
     if inspect.isfunction(new) and inspect.isfunction(old):
-        return _is_of(owner, inspect.unwrap(new)) and _recode(old, new)
+        return _is_of(owner, inspect.unwrap(new)) and _replace_method(owner, name, old, new)
     if isinstance(new, int | float | tuple) and not name.startswith("__") and new != old:
         setattr(owner, name, new)
         return True
     return False
+
+
+def _replace_method(owner: type, name: str, old: Any, new: Any) -> bool:
+    """Give a method new code; make a new one where that closes over less: no class, without `super()`."""
+    free = new.__code__.co_freevars
+    if vars(owner)[name] is not old or not {*free} < {*old.__code__.co_freevars}:
+        return _recode(old, new)
+    cells = dict(zip(old.__code__.co_freevars, old.__closure__, strict=True))
+    closure = tuple(cells[variable] for variable in free)
+    made = FunctionType(new.__code__, old.__globals__, name, new.__defaults__, closure)
+    made.__kwdefaults__ = new.__kwdefaults__
+    setattr(owner, name, made)
+    return True
 
 
 def _is_of(owner: type, function: Any) -> bool:
