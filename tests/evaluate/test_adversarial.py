@@ -7,7 +7,8 @@ from vbref.evaluate import adversarial
 def test_saturation_counts_slopes_below_a_hundredth():
     sure = np.log(99.0)
     assert adversarial.saturation(np.array([0.0, 1.0]), np.array([0.0, -1.0])) == 0
-    assert adversarial.saturation(np.full(4, sure + 0.01), np.full(3, -sure - 0.01)) == 1
+    assert adversarial.saturation(np.full(4, sure + 1e-9), np.full(3, -sure - 1e-9)) == 1
+    assert adversarial.saturation(np.full(4, sure - 1e-9), np.full(3, -sure + 1e-9)) == 0
     assert adversarial.saturation(np.array([9.0, 0.0]), np.array([9.0])) == 0.25  # sure and wrong is no 1
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import integrate
+from scipy import integrate, special
 
 from vbref.evaluate import ais, annealed, exact, sandwich
 from vbref.evaluate.ais import Path
@@ -91,6 +91,15 @@ def test_evidence_of_ppca():
     assert found[1].mean < found[10].mean < found[100].mean + 0.01
 
 
+def test_rows_in_batches_are_all_there():
+    world = PPCA()
+    true = world.exact.log_evidence(world.of_exact, world.x[:7])
+    found = annealed(
+        world, world.params, world.x[:7], np.random.default_rng(1), (30,), chains=40, batch_size=3
+    )
+    assert abs((found[30].per_datum - true) / found[30].noise).max() < 5
+
+
 def test_sandwich_closes_around_the_evidence():
     gaps = []
     for k in (3, 200):
@@ -126,19 +135,20 @@ def test_divergence_is_refused_not_nan():
 
 
 @pytest.mark.parametrize(
-    "bad",
+    ("name", "bad"),
     [
-        {"ks": ()},
-        {"ks": (0,)},
-        {"chains": 0},
-        {"batch_size": 0},
-        {"x": np.ones((0, 6))},
+        ("ks", {"ks": ()}),
+        ("ks", {"ks": (5, 0)}),
+        ("chains", {"chains": 0}),
+        ("batch_size", {"batch_size": 0}),
+        ("leapfrog", {"leapfrog": 0}),
+        ("rows", {"x": np.ones((0, 6))}),
     ],
 )
-def test_bad_sizes(bad):
+def test_bad_sizes(name, bad):
     world = PPCA()
     given = {"x": world.x, "ks": (3,), "rng": np.random.default_rng(0)} | bad
-    with pytest.raises(ValueError, match="must be an integer >= 1"):
+    with pytest.raises(ValueError, match=f"{name} must be an integer >= 1"):
         annealed(world, world.params, **given)
 
 
@@ -147,6 +157,8 @@ def test_schedule():
     assert (betas[0], betas[-1]) == (0, 1)
     assert (np.diff(betas) > 0).all()
     assert ais.schedule(1).tolist() == [0, 1]
+    s = special.expit(np.linspace(-4, 4, 11))
+    np.testing.assert_allclose(betas, (s - s[0]) / (s[-1] - s[0]), rtol=1e-13)
     with pytest.raises(ValueError, match="k must be an integer >= 1"):
         ais.schedule(0)
 

@@ -30,6 +30,24 @@ def test_k_means_finds_what_is_there_and_is_no_worse_than_its_peer():
     np.testing.assert_allclose(clustering.centre_scores(x, centres), -distances, atol=1e-12)
 
 
+def test_k_means_settles_where_each_centre_is_the_mean_of_its_rows():
+    x = np.random.default_rng(0).random((300, 1))
+    centres = clustering.k_means(x, 12, np.random.default_rng(1), restarts=1)
+    nearest = abs(x - centres.T).argmin(axis=1)
+    np.testing.assert_allclose(centres[:, 0], [x[nearest == c].mean() for c in range(12)], rtol=1e-12)
+
+
+def test_k_means_keeps_the_best_of_its_runs():
+    x = np.random.default_rng(3).random((40, 2))
+
+    def runs(n, rng):
+        return ((x[:, None] - clustering.k_means(x, 6, rng, restarts=n)) ** 2).sum(axis=-1).min(axis=1).sum()
+
+    rng = np.random.default_rng(4)
+    single = [runs(1, rng) for _ in range(6)]
+    assert runs(6, np.random.default_rng(4)) == min(single) < 0.99 * single[0]
+
+
 def test_k_means_with_as_many_centres_as_rows_and_with_rows_that_are_equal():
     x = np.array([[0.0], [1.0], [5.0]])
     assert sorted(clustering.k_means(x, 3, np.random.default_rng(0)).ravel()) == [0, 1, 5]
@@ -57,6 +75,7 @@ def test_active_units_are_those_whose_mean_moves_with_x():
     means = rng.standard_normal((500, 3)) * [1.0, 0.5, 0.01]
     np.testing.assert_allclose(diagnostics.unit_activity(means), [1, 0.25, 1e-4], rtol=0.2)
     assert diagnostics.active_units(means) == 2
+    assert diagnostics.active_units(np.sqrt([[0.0101, 0.0099]]) * [[1], [-1]]) == 1
 
 
 def test_effective_clusters_and_confidence_at_their_ends():

@@ -50,6 +50,27 @@ def test_quadrature_against_a_trapezoid_grid_in_two_dimensions():
         assert log_p == pytest.approx(math.log(total), abs=1e-8)
 
 
+def test_quadrature_with_one_node_is_the_log_weight_at_no_noise():
+    np.testing.assert_allclose(
+        exact.quadrature(Skewed(2), {}, X, nodes=1), Skewed(2).log_weights({}, X, np.zeros((1, 3, 2)))[0]
+    )
+
+
+@pytest.mark.parametrize(("nodes", "rows"), [(64, [64, 64, 2]), (65, [63, 63, 4]), (4225, [1] * 3)])
+def test_quadrature_passes_on_as_many_rows_as_make_4096_pairs_but_one_at_least(nodes, rows):
+    passed = []
+
+    class Counting(Skewed):
+        def log_weights(self, params, x, noise):
+            passed.append(noise.shape[:2])
+            return super().log_weights(params, x, noise)
+
+    model = Counting(2 if nodes > 300 else 1)
+    value = exact.quadrature(model, {}, np.ones((sum(rows), 1)), nodes=65 if nodes > 300 else nodes)
+    assert passed == [(nodes, n) for n in rows]
+    assert value.shape == (sum(rows),)
+
+
 def linear_gaussian(latent, rng, **kwargs):
     model = LinearGaussian(3, latent, **kwargs)
     params = model.init(rng)
@@ -130,5 +151,5 @@ def test_quadrature_refuses_rules_that_numpy_cannot_make_and_no_rows():
 
 
 def test_quadrature_refuses_many_dimensions():
-    with pytest.raises(ValueError, match=r"was 40 \*\* 6"):
+    with pytest.raises(ValueError, match=r"must be <= 1000000, was 40 \*\* 6"):
         exact.quadrature(LinearGaussian(3, 6), {}, X)

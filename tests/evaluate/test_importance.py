@@ -1,10 +1,12 @@
 import math
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from vbref.evaluate import Estimate, iwae, nested
-from vbref.models import LinearGaussian
+from vbref.models import VAE, LinearGaussian, fast
 
 
 class Off:
@@ -38,6 +40,11 @@ def test_zero_variance_at_the_exact_posterior():
         estimate = iwae(off.model, off.params, off.x, rng(), k, tile=3)
         np.testing.assert_allclose(estimate.per_datum, off.model.log_evidence(off.params, off.x), rtol=1e-12)
     assert estimate.monte_carlo_error < 1e-6
+    for batched in (
+        iwae(off.model, off.params, off.x, rng(), 3, batch_size=7),
+        nested(off.model, off.params, off.x, rng(), (3,), batch_size=29)[3],
+    ):
+        np.testing.assert_allclose(batched.per_datum, estimate.per_datum, rtol=1e-12)
 
 
 def test_one_sample_is_the_elbo():
@@ -90,7 +97,7 @@ def test_errors_of_the_mean():
     assert estimate.monte_carlo_error == pytest.approx(0.25)
     off = Off()
     assert iwae(off, off.params, off.x[:1], rng(), 5).standard_error == math.inf
-    assert iwae(off, off.params, off.x, rng(), 1).monte_carlo_error == math.inf
+    np.testing.assert_array_equal(iwae(off, off.params, off.x, rng(), 1).noise, np.full(30, math.inf))
 
 
 def test_nested_estimates_share_their_weights():
@@ -111,6 +118,46 @@ def test_nested_is_iwae_at_its_largest_k():
     found, single = nested(off, off.params, off.x, rng(), (4, 40)), iwae(off, off.params, off.x, rng(), 40)
     np.testing.assert_allclose(found[40].per_datum, single.per_datum, rtol=1e-13)
     np.testing.assert_allclose(found[40].noise, single.noise, rtol=1e-10)
+
+
+def small_vae():
+    """A VAE, its parameters, rows, and the model in a shape that no compiled code knows."""
+    model = VAE(5, 2, (4,))
+    plain = SimpleNamespace(draw_noise=model.draw_noise, log_weights=model.log_weights)
+    return model, model.init(rng()), rng().random((3, 5)).round(), plain
+
+
+@pytest.mark.parametrize("k", [255, 256])
+def test_many_weights_are_the_same_compiled(k):
+    model, params, x, plain = small_vae()
+    seen, expected = (iwae(each, params, x, rng(), k, tile=100) for each in (model, plain))
+    np.testing.assert_allclose(seen.per_datum, expected.per_datum, rtol=1e-14)
+    np.testing.assert_allclose(seen.noise, expected.noise, rtol=1e-11)
+
+
+@pytest.mark.parametrize(("k", "more"), [(255, 0), (256, 3)])
+@pytest.mark.parametrize("overflows", [False, True])
+def test_only_many_weights_are_compiled_and_those_that_overflow_are_taken_plain(
+    monkeypatch, k, more, overflows
+):
+    class Weights:
+        def __init__(self, model, params):
+            self.plain = partial(model.log_weights, params)
+
+        def log_weights(self, x, noise):
+            return np.full(noise.shape[:2], np.nan) if overflows else self.plain(x, noise) + 3
+
+    monkeypatch.setattr(fast, "Weights", Weights)
+    model, params, x, plain = small_vae()
+    seen, expected = (iwae(each, params, x, rng(), k, tile=100) for each in (model, plain))
+    more = 0 if overflows else more
+    np.testing.assert_allclose(seen.per_datum, expected.per_datum + more, rtol=1e-14)
+
+
+def test_compiled_weights_have_their_rows_checked():
+    model, params, x, _ = small_vae()
+    with pytest.raises(ValueError, match="x"):
+        iwae(model, params, x + 2, rng(), 256)
 
 
 @pytest.mark.parametrize("ks", [(), (2, 5), (5, 1), (0, 5), (5, 5)])

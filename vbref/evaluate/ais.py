@@ -17,8 +17,9 @@ are made they would break invariance, and with it both equalities. Each trajecto
 for its step, since one of a fixed length is in resonance with some normal and leaves it unmixed.
 """
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ Array = NDArray[Any]
 # z (…, D) to log f (…,) in nats, and its gradient by z (…, D). Rows of data belong to the axis before D.
 LogDensity = Callable[[Array], tuple[Array, Array]]
 
-_PILOT, _ACCEPT, _RATE = 100, 0.8, 0.5
+_ACCEPT, _RATE = 0.8, 0.5
 
 
 @dataclass(frozen=True)
@@ -100,16 +101,16 @@ class Path:
 
 @dataclass(frozen=True)
 class StepSizes:
-    """Step sizes (len(betas), N) at some β, linear in between."""
+    """Step sizes (len(betas), N) at `betas`, which rise from 0 to 1, and linear in between."""
 
     betas: Array
     sizes: Array
 
     def __call__(self, beta: float) -> Array:
         """The step size of each row at β."""
-        i = int(np.clip(np.searchsorted(self.betas, beta), 1, len(self.betas) - 1))
+        i = max(1, int(np.searchsorted(self.betas, beta)))
         low, high = self.betas[i - 1], self.betas[i]
-        t = np.clip((beta - low) / (high - low), 0, 1)
+        t = (beta - low) / (high - low)
         return (1 - t) * self.sizes[i - 1] + t * self.sizes[i]
 
 
@@ -125,7 +126,7 @@ def schedule(k: int, sharpness: float = 4.0) -> Array:
     return betas
 
 
-def tune(path: Path, z: Array, rng: np.random.Generator, *, k: int = _PILOT, step: float = 0.3) -> StepSizes:
+def tune(path: Path, z: Array, rng: np.random.Generator, *, k: int = 100, step: float = 0.3) -> StepSizes:
     """Step sizes for `path` from a pilot of k steps that starts at z (C, N, D), draws of f_0.
 
     After each transition a row's log step size moves by ½ (its chains' mean acceptance − 0.8).
@@ -152,17 +153,11 @@ def reverse(path: Path, z: Array, betas: Array, steps: StepSizes, rng: np.random
 def _anneal(path: Path, z: Array, betas: Array, steps: StepSizes, rng: np.random.Generator) -> Array:
     """Σ (β_t − β_t−1) log f_1/f_0 (z_t−1) along the path in the order given."""
     point = path.at(z)
-    log_w = np.zeros(point.log_start.shape)
-    for last, (before, beta) in _steps(betas):
-        log_w += (beta - before) * point.log_ratio()
-        if not last:
-            point, _ = path.move(point, beta, steps(beta), rng)
+    log_w = (betas[1] - betas[0]) * point.log_ratio()
+    for beta, after in itertools.pairwise(map(float, betas[1:])):
+        point, _ = path.move(point, beta, steps(beta), rng)
+        log_w = log_w + (after - beta) * point.log_ratio()
     return log_w
-
-
-def _steps(betas: Array) -> Iterator[tuple[bool, tuple[float, float]]]:
-    for t in range(1, len(betas)):
-        yield t == len(betas) - 1, (float(betas[t - 1]), float(betas[t]))
 
 
 def standard_normal(z: Array) -> tuple[Array, Array]:
@@ -177,5 +172,5 @@ def log_mean(log_w: Array) -> tuple[Array, Array]:
     w = np.exp(log_w - top)
     mean = w.mean(axis=0)
     if chains == 1:
-        return top + np.log(mean), np.full(top.shape, np.inf)
+        return top, np.full(top.shape, np.inf)
     return top + np.log(mean), w.std(axis=0, ddof=1) / mean / math.sqrt(chains)

@@ -61,7 +61,7 @@ def _settled(x: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np
         moved = np.stack(
             [x[nearest == c].mean(axis=0) if (nearest == c).any() else old for c, old in enumerate(centres)]
         )
-        if np.array_equal(moved, centres):
+        if (moved == centres).all():
             break
         centres = moved
     return centres

@@ -14,7 +14,7 @@ from vbref.evaluate.diagnostics import active_units
 from vbref.evaluate.importance import Estimate, nested
 
 Params = Mapping[str, Array]
-_STEPS, _CHAINS, _DRAWS = 200, 256, 4096
+_DRAWS = 4096
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class LogZ:
 
 
 def log_normaliser(
-    model: Any, params: Params, rng: np.random.Generator, *, k: int = _STEPS, chains: int = _CHAINS
+    model: Any, params: Params, rng: np.random.Generator, *, k: int = 200, chains: int = 256
 ) -> LogZ:
     """log Z of an `EnergyPriorVAE`: on a grid for one or two latent dimensions, else annealed from N(0, I).
 
