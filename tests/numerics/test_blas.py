@@ -1,7 +1,9 @@
 """Products inside compiled code against NumPy's, in both precisions and all four orders."""
 
+import ctypes
 import itertools
 
+import llvmlite.binding
 import numpy as np
 import pytest
 
@@ -29,6 +31,46 @@ def test_gemm_is_alpha_a_b_plus_beta_c(dtype, transposed):
     left, right = (np.ascontiguousarray(m.T) if t else m for m, t in zip((a, b), transposed, strict=True))
     product(*transposed, left, right, c)
     np.testing.assert_array_equal(c, expected)
+
+
+def product_at(address):
+    """x · y of (1, 2) and (3, 4) by the Fortran routine there."""
+    real, whole = ctypes.c_double * 2, ctypes.c_int64
+    n, step, x, y = whole(2), whole(1), real(1, 2), real(3, 4)
+    dot = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_void_p] * 5)(address)
+    return dot(*(ctypes.addressof(each) for each in (n, x, step, y, step)))
+
+
+@pytest.mark.parametrize("library", [0, 1])
+def test_a_routine_is_bound_from_the_library_that_has_it_under_some_name(monkeypatch, library):
+    find, library = blas._find, blas._LIBRARIES[library]
+
+    def in_one_alone(where, names, word):
+        return find(where, names, word) if where == library else None
+
+    if find(library, blas._NAMES, "ddot") is None:
+        pytest.skip(f"{library} shows no ddot")
+    monkeypatch.setattr(blas, "_find", in_one_alone)
+    assert blas._bind("ddot") == library
+    assert product_at(llvmlite.binding.address_of_symbol("vbref_ddot")) == 11
+
+
+def test_a_routine_that_no_library_shows_is_scipy_s(monkeypatch):
+    monkeypatch.setattr(blas, "_find", lambda *_: None)
+    assert blas._bind("ddot") == "scipy.linalg.cython_blas"
+    assert product_at(llvmlite.binding.address_of_symbol("vbref_ddot")) == 11
+
+
+def test_one_thread_inside_and_as_many_as_before_outside(monkeypatch):
+    threads = [8]
+    calls = {"get": lambda: threads[-1], "set": threads.append}
+    monkeypatch.setattr(blas, "_find", lambda library, names, word: calls[word])
+    with blas.single_threaded():
+        assert threads == [8, 1]
+    assert threads == [8, 1, 8]
+    calls["set"] = None
+    with blas.single_threaded():
+        assert threads == [8, 1, 8]
 
 
 def test_threads_are_given_back():

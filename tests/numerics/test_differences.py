@@ -45,6 +45,18 @@ def test_second_difference(x, t, u):
     assert error(differences.digamma_second_difference(x, d, e), want) < 1e-13
 
 
+def test_series_where_they_start():
+    """Just above 12 the last of the eight terms is seen, in one value or in the mean of many."""
+    x, y = mp.mpf(12), mp.mpf(12.5)
+    want = mp.psi(1, y) - 1 / y - mp.psi(1, x) + 1 / x
+    assert error(differences.curvature_difference_times(1.0, 12.0, 12.5, 0.5), want) < 1e-15
+    errors = []
+    for d, e in np.random.default_rng(0).uniform(0.01, 0.3, (200, 2)):
+        want = mp.digamma(x + d) + mp.digamma(x + e) - mp.digamma(x) - mp.digamma(x + d + e)
+        errors.append(float(differences.digamma_second_difference(12.0, d, e) / want - 1))
+    assert abs(np.mean(errors)) < 1e-16
+
+
 def test_nothing_where_a_step_is_nothing():
     for x in (1e-300, 0.4, 12.0, 1e300):
         assert differences.digamma_second_difference(x, 0.0, 3.0) == 0

@@ -25,17 +25,41 @@ def test_known_answers(inputs, words):
     assert tuple(map(int, random.philox(*map(np.uint64, inputs)))) == words
 
 
-def test_agrees_with_plain_integers():
-    def rounds(c, k):
-        for _ in range(10):
-            p, q = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-            c = ((q >> 32) ^ c[1] ^ k[0], q & ONES, (p >> 32) ^ c[3] ^ k[1], p & ONES)
-            k = ((k[0] + 0x9E3779B9) & ONES, (k[1] + 0xBB67AE85) & ONES)
-        return c
+def rounds(c, k):
+    """Philox 4x32-10 in plain integers."""
+    for _ in range(10):
+        p, q = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = ((q >> 32) ^ c[1] ^ k[0], q & ONES, (p >> 32) ^ c[3] ^ k[1], p & ONES)
+        k = ((k[0] + 0x9E3779B9) & ONES, (k[1] + 0xBB67AE85) & ONES)
+    return c
 
+
+def test_agrees_with_plain_integers():
     seed, block = 0x0123456789ABCDEF, 0xFEDCBA9876543210
     want = rounds((block & ONES, block >> 32, 0, 0), (seed & ONES, seed >> 32))
     assert tuple(map(int, random.words(np.uint64(seed), np.uint64(block)))) == want
+
+
+def plain_words(seed, first, blocks):
+    """The words (blocks, 4) of a stream in plain integers."""
+    counters = ((block & ONES, block >> 32, 0, 0) for block in range(first, first + blocks))
+    return np.array([rounds(c, (seed & ONES, seed >> 32)) for c in counters], np.uint64)
+
+
+@pytest.mark.parametrize(("seed", "block"), [(7, 0), (2**64 - 1, 0), (0x0123456789ABCDEF, 2**33 - 1)])
+def test_streams_by_their_definition(seed, block):
+    high, low = np.moveaxis(plain_words(seed, block, 3).reshape(3, 2, 2), 2, 0)
+    wide = (((high << np.uint64(32)) | low) >> np.uint64(12)).reshape(-1)
+    narrow = plain_words(seed, block, 3).reshape(-1) >> np.uint64(9)
+    for dtype, u, each in (
+        (np.float64, (wide + 0.5) * 2.0**-52, 2),
+        (np.float32, ((narrow + 0.5) * 2.0**-23), 4),
+    ):
+        np.testing.assert_array_equal(numerics.uniforms(seed, each * block, u.size, dtype), u)
+        radius, angle = np.sqrt(-2 * np.log(u[::2])), 2 * np.pi * u[1::2]
+        z = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).reshape(-1)
+        seen = numerics.normals(seed, each * block, u.size, dtype)
+        np.testing.assert_allclose(seen, z, rtol=0, atol=16 * np.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -82,6 +106,15 @@ def test_laws(dtype):
         (z[1:] * z[:-1], 0, 1),
     ):
         assert abs(moment.mean() - mean) < 4 * (variance / moment.size) ** 0.5
+
+
+def test_the_last_seed_and_index():
+    last = numerics.uniforms(2**64 - 1, 2**62 - 2, 2)
+    assert last[1] == numerics.uniforms(2**64 - 1, 2**62 - 1, 1)[0]
+    with pytest.raises(ValueError, match=r"seed must be an integer in \[0, 2\*\*64\)"):
+        numerics.uniforms(2**64, 0, 1)
+    with pytest.raises(ValueError, match=r"index_start must be an integer in \[0, 2\*\*62\)"):
+        numerics.uniforms(0, 2**62, 1)
 
 
 def test_refused():

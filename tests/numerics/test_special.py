@@ -116,6 +116,10 @@ def test_lgamma_bregman(x, d):
     assert error(special.lgamma_bregman(x, d), want) < 1e-13
 
 
+def test_coefficients_are_the_bernoulli_numbers():
+    assert [float(mp.bernoulli(2 * k)) for k in range(1, 9)] == list(special._BERNOULLI)
+
+
 def test_series_where_it_starts():
     """At x = 12 the last of the eight terms is just seen: with the wrong sign it costs 1.5e-15."""
     gap, slope = (lambda v: mp.loggamma(v) - v * mp.log(v) + v), (lambda v: mp.digamma(v) - mp.log(v))

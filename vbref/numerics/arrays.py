@@ -98,7 +98,7 @@ def logsumexp(x: ArrayLike, axis: int | tuple[int, ...] | None = None) -> Any:
     −inf stands for an addend of zero; all −inf gives −inf. Raises ValueError for NaN, +inf, and an empty
     axis.
     """
-    array = _log_weights(x)
+    (array,) = check.below_infinity(x=x)
     largest = _amax(array, axis)
     largest = np.where(largest == -np.inf, largest.dtype.type(0), largest)
     with np.errstate(divide="ignore", under="ignore", over="ignore"):  # log 0 = −inf and e^−inf are meant
@@ -117,12 +117,6 @@ def _at_positive(loop: Any, **named: ArrayLike) -> Any:
     arrays = dict(zip(named, check.floats(**named), strict=True))
     check.positive(**arrays)
     return elementwise(loop, **arrays)
-
-
-def _log_weights(x: ArrayLike) -> FloatArray:
-    array = np.asarray(x)
-    check.floats(x=np.where(array == -np.inf, array.dtype.type(0), array))
-    return array
 
 
 def _amax(array: FloatArray, axis: int | tuple[int, ...] | None) -> FloatArray:

@@ -255,8 +255,9 @@ def stirling_gap_curvature(a):
     if a < real(_LARGE):
         return trigamma(a) - w
     t = w * w
-    tail = real(5 / 66) + t * (real(-691 / 2730) + t * real(7 / 6))
-    series = real(1 / 6) + t * (real(-1 / 30) + t * (real(1 / 42) + t * (real(-1 / 30) + t * tail)))
+    b = _BERNOULLI
+    tail = real(b[4]) + t * (real(b[5]) + t * real(b[6]))
+    series = real(b[0]) + t * (real(b[1]) + t * (real(b[2]) + t * (real(b[3]) + t * tail)))
     return t * (real(0.5) + w * series)
 
 
