@@ -87,12 +87,13 @@ def _call(word: str) -> Callable[..., Any]:
         alpha, trans_a, trans_b, m, n, k, a, lda, b, ldb, beta, c, ldc = (
             value
             if position in (6, 8, 11)
-            else builder.ptrtoint(cgutils.alloca_once_value(builder, value), ir.IntType(64))
+            else builder.ptrtoint(cgutils.alloca_once_value(builder, value), cgutils.intp_t)
             for position, value in enumerate(arguments)
         )
-        function_type = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 13)
+        addresses = trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc
+        function_type = ir.FunctionType(ir.VoidType(), [each.type for each in addresses])
         function = cgutils.get_or_insert_function(builder.module, function_type, f"vbref_{word}")
-        builder.call(function, (trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc))
+        builder.call(function, addresses)
         return context.get_dummy_value()
 
     return codegen
