@@ -1,5 +1,7 @@
 """The vectorisable functions against longer arithmetic, in units in the last place."""
 
+import math
+
 import mpmath
 import numpy as np
 import pytest
@@ -18,6 +20,12 @@ def tanhs(x, out):
 def decays(x, out):
     for i in range(x.size):
         out[i] = vectorised.exp_negative(x[i])
+
+
+@elementwise_loop
+def powers(x, out):
+    for i in range(x.size):
+        out[i] = vectorised.exp(x[i])
 
 
 def points(dtype, largest):
@@ -39,7 +47,8 @@ def ulps(seen, function, x):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     ("loop", "function", "sign", "largest"), [(tanhs, mpmath.tanh, 1, 30), (tanhs, mpmath.tanh, -1, 30),
-                                              (decays, mpmath.exp, -1, 80)]
+                                              (decays, mpmath.exp, -1, 80), (powers, mpmath.exp, -1, 80),
+                                              (powers, mpmath.exp, 1, 88)]
 )  # fmt: skip
 def test_within_three_ulp(dtype, loop, function, sign, largest):
     x = (sign * points(dtype, largest)).astype(dtype)
@@ -58,3 +67,14 @@ def test_limits_and_nan(dtype):
     assert out[2] == 1
     assert np.isnan(out[3])
     assert 0 <= out[0] <= np.finfo(dtype).tiny * 2
+
+
+@pytest.mark.parametrize(("dtype", "highest"), [(np.float32, 88), (np.float64, 709)])
+def test_powers_to_the_end_of_the_range_and_beyond(dtype, highest):
+    x = np.array([highest, np.nextafter(dtype(highest), dtype(np.inf)), np.inf, -np.inf, np.nan], dtype)
+    out = np.empty_like(x)
+    powers(x, out)
+    assert out[0] == pytest.approx(math.exp(highest), rel=3 * float(np.finfo(dtype).eps))
+    assert (out[1:3] == np.inf).all()
+    assert 0 <= out[3] <= np.finfo(dtype).tiny * 2
+    assert np.isnan(out[4])

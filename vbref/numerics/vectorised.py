@@ -59,14 +59,15 @@ _SINGLE_LOG2_E = np.float32(_LOG2_E)
 _SINGLE_LOG_2_HIGH = np.float32(0.693359375)  # 9 bits
 _SINGLE_LOG_2_LOW = np.float32(math.log(2) - 0.693359375)
 _S2, _S3, _S4, _S5, _S6, _S7 = (np.float32(1 / math.factorial(i)) for i in range(2, 8))
-_SINGLE_LOWEST, _SINGLE_HALF = np.float32(-87.0), np.float32(0.5)
+_SINGLE_LOWEST, _SINGLE_HIGHEST, _HIGHEST = np.float32(-87.0), np.float32(88.0), 709.0
+_SINGLE_HALF, _SINGLE_INF = np.float32(0.5), np.float32(np.inf)
 _SINGLE_BIAS, _SINGLE_BITS = np.int32(127), np.int32(23)
 _SINGLE_FLAT, _FLAT = np.float32(-20.0), -40.0  # below these eˣ − 1 rounds to −1
 
 
 @inlined
 def _power_and_rest_32(x):
-    """2ⁿ and e^r − 1 of a float32 x in [−87, 0], the terms from r⁸/8! on being below 6e-9."""
+    """2ⁿ and e^r − 1 of a float32 x in [−87, 88], the terms from r⁸/8! on being below 6e-9."""
     n = np.floor(x * _SINGLE_LOG2_E + _SINGLE_HALF)
     r = (x - n * _SINGLE_LOG_2_HIGH) - n * _SINGLE_LOG_2_LOW
     p = _S7 * r + _S6
@@ -81,7 +82,7 @@ def _power_and_rest_32(x):
 
 @inlined
 def _power_and_rest_64(x):
-    """2ⁿ and e^r − 1 of a float64 x in [−708, 0], as in `exp_decay`."""
+    """2ⁿ and e^r − 1 of a float64 x in [−708, 709], as in `exp_decay`."""
     n = np.floor(x * _LOG2_E + 0.5)
     r = (x - n * _LOG_2_HIGH) - n * _LOG_2_LOW
     p = _C13 * r + _C12
@@ -119,6 +120,16 @@ def _exp_negative_64(x):
 
 
 @inlined
+def _exp_32(x):
+    return _SINGLE_INF if x > _SINGLE_HIGHEST else _exp_negative_32(x)
+
+
+@inlined
+def _exp_64(x):
+    return np.inf if x > _HIGHEST else _exp_negative_64(x)
+
+
+@inlined
 def _tanh_32(x):
     size = abs(x)
     power, rest = _power_and_rest_32(_SINGLE_FLAT if -(size + size) < _SINGLE_FLAT else -(size + size))
@@ -141,6 +152,11 @@ def exp_negative(x):
     return np.exp(x)
 
 
+def exp(x):
+    """eˣ, float32 or float64, in compiled code; held as `exp_negative` below, inf above 88 or 709."""
+    return np.exp(x)
+
+
 def tanh(x):
     """tanh x, float32 or float64, in compiled code: at |x| it is −t/(2 + t), t = e^(−2|x|) − 1."""
     return np.tanh(x)
@@ -149,6 +165,11 @@ def tanh(x):
 @overload(exp_negative, inline="always")
 def _exp_negative(x):
     return _by_dtype(x, lambda x: _exp_negative_32(x), lambda x: _exp_negative_64(x))
+
+
+@overload(exp, inline="always")
+def _exp(x):
+    return _by_dtype(x, lambda x: _exp_32(x), lambda x: _exp_64(x))
 
 
 @overload(tanh, inline="always")

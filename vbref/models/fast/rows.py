@@ -12,7 +12,8 @@ from vbref.numerics.jit import elementwise_loop, loop, vector_loop
 from vbref.numerics.vectorised import exp_negative, tanh
 
 TANH, RELU = 0, 1
-_BLOCK, _BLOCKS = 64, 15  # 2 to the power of 64 is a float32, to that of 64·15 a float64
+LANES = 64
+_SPAN = 15 * LANES  # 2¹⁵ is a float32, and 2⁹⁶⁰ a float64
 
 
 @elementwise_loop
@@ -75,82 +76,58 @@ def scale(x, c):
 
 
 @vector_loop
-def total(x):
-    """Σ x, summed in the order that is fastest."""
-    s = x.dtype.type(0)
+def _sum_less_log_product(x, y):
+    """Σ x − log Π y in float64."""
+    total, product = 0.0, 1.0
     for i in range(x.size):
-        s += x[i]
-    return s
-
-
-@vector_loop
-def _product(x):
-    p = x.dtype.type(1)
-    for i in range(x.size):
-        p *= x[i]
-    return p
-
-
-@loop
-def log_product(x):
-    """Σ log x of x in [1, 2] in float64: one logarithm for 960 factors, whose product cannot overflow."""
-    log_sum, product, blocks = 0.0, 1.0, 0
-    for start in range(0, x.size, _BLOCK):
-        product *= np.float64(_product(x[start : min(start + _BLOCK, x.size)]))
-        blocks += 1
-        if blocks == _BLOCKS:
-            log_sum += math.log(product)
-            product, blocks = 1.0, 0
-    return log_sum + math.log(product)
+        total += np.float64(x[i])
+        product *= np.float64(y[i])
+    return total - math.log(product)
 
 
 @elementwise_loop
-def _bernoulli_terms(logits, x, linear, factor):
+def bernoulli(logits, x, samples, width, begin, end, lanes, residual, log_w):
+    """Add log p(x | logits) of rows begin to end to log_w; with `residual` x − p takes the logits' place.
+
+    log p = Σ x l − max(l, 0) − log(1 + e^−|l|), where 1 + e^−|l| is in [1, 2]: one logarithm serves a span of
+    960, whose product cannot overflow a float64. Sums and products are by lanes, in the columns' order.
+    """
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
-    for i in range(logits.size):
-        logit = logits[i]
-        linear[i] = x[i] * logit - (zero if logit < zero else logit)
-        factor[i] = one + exp_negative(-abs(logit))
-
-
-@elementwise_loop
-def _bernoulli_terms_and_residual(logits, x, linear, factor):
-    zero, one = logits.dtype.type(0), logits.dtype.type(1)
-    for i in range(logits.size):
-        logit = logits[i]
-        t = exp_negative(-abs(logit))
-        linear[i] = x[i] * logit - (zero if logit < zero else logit)
-        factor[i] = one + t
-        logits[i] = x[i] - (t if logit < zero else one) / (one + t)
-
-
-@loop
-def bernoulli(logits, x, spare, residual):
-    """log p(x | logits); with `residual` the logits give way to d log p/d logits = x − p."""
-    linear, factor = spare[: x.size], spare[x.size : 2 * x.size]
-    if residual:
-        _bernoulli_terms_and_residual(logits, x, linear, factor)
-    else:
-        _bernoulli_terms(logits, x, linear, factor)
-    return np.float64(total(linear)) - log_product(factor)
+    linear, factor = lanes
+    for row in range(begin, end):
+        out, data = logits[row, :width], x[row // samples, :width]
+        for span in range(0, width, _SPAN):
+            linear[:], factor[:] = 0, 1
+            for start in range(span, min(span + _SPAN, width), LANES):
+                o, d = out[start : start + LANES], data[start : start + LANES]
+                for i in range(o.size):
+                    logit = o[i]
+                    t = exp_negative(-abs(logit))
+                    linear[i] += d[i] * logit - (zero if logit < zero else logit)
+                    factor[i] *= one + t
+                    if residual:
+                        o[i] = d[i] - (t if logit < zero else one) / (one + t)
+            log_w[row] += _sum_less_log_product(linear, factor)
 
 
 @vector_loop
-def _gaussian_squares(mean, x, precision, residual):
-    s = mean.dtype.type(0)
+def _squares(mean, x, precision, residual):
+    total = mean.dtype.type(0)
     for i in range(mean.size):
         r = x[i] - mean[i]
-        s += r * r
+        total += r * r
         if residual:
             mean[i] = r * precision
-    return s
+    return np.float64(total)
 
 
 @loop
-def gaussian(mean, x, precision, residual):
-    """log N(x; mean, I/precision); with `residual` the mean gives way to d log p/d mean."""
-    squares = np.float64(_gaussian_squares(mean, x, mean.dtype.type(precision), residual))
-    return -0.5 * (precision * squares + x.size * math.log(2 * math.pi / precision))
+def gaussian(mean, x, samples, width, begin, end, precision, residual, log_w):
+    """Add log N(x; mean, I/precision) of rows begin to end to log_w; d log p/d mean as in `bernoulli`."""
+    constant, narrow = width * math.log(2 * math.pi / precision), mean.dtype.type(precision)
+    for row in range(begin, end):
+        squares = _squares(mean[row, :width], x[row // samples, :width], narrow, residual)
+        log_w[row] -= 0.5 * (precision * squares + constant)
 
 
 @elementwise_loop

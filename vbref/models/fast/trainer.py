@@ -97,9 +97,12 @@ class Trainer:
             m,
             v,
             room=layout.aligned(room.size, model.dtype),
+            scale=layout.aligned(self.batch_size * model.latent_dim, model.dtype).reshape(
+                self.batch_size, -1
+            ),
             c=np.zeros(decoder_rows, model.dtype),
             log_w=np.zeros(decoder_rows),
-            spare=np.zeros((threads, 2 * layout.lines(max(model.data_dim, model.latent_dim))), model.dtype),
+            lanes=np.zeros((threads, 2, rows.LANES), model.dtype),
         )
 
     def _named(self, flat: Array) -> dict[str, Array]:
@@ -118,7 +121,7 @@ class Trainer:
         values = np.full(-(-len(order) // self.batch_size), np.nan)
         adam, flat = self.optimizer, noise.reshape(-1)
         rule = (adam.learning_rate * schedule, adam.beta1, adam.beta2, adam.epsilon)
-        run = step.steps if len(self._memory.spare) == 1 else self._shared_steps
+        run = step.steps if len(self._memory.lanes) == 1 else self._shared_steps
         with blas.single_threaded():
             run(self._problem, self._memory, x, order, flat, self.batch_size, float(scale),
                 int(self.state["step"]), *rule, values)  # fmt: skip
@@ -149,7 +152,7 @@ class Trainer:
     def objective_and_grad(self, x: Array, noise: Array) -> tuple[float, dict[str, Array]]:
         """The model's `objective_and_grad` at the present parameters, for at most `batch_size` rows."""
         with blas.single_threaded():
-            run = step.alone if len(self._memory.spare) == 1 else step.shared
+            run = step.alone if len(self._memory.lanes) == 1 else step.shared
             settings = np.zeros(6, self._memory.params.dtype)
             order = np.arange(len(x))
             value = run(self._problem, self._memory, x, order, noise.reshape(-1), False, settings)

@@ -15,7 +15,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from vbref.models import door
-from vbref.models.fast import layout, network, step
+from vbref.models.fast import layout, network, posterior, rows, step
 from vbref.models.fast.trainer import applies, problem
 from vbref.numerics import blas
 from vbref.numerics.jit import loop, parallel_loop
@@ -27,23 +27,20 @@ _TILE = 128  # samples: their outputs and a layer's weights share the cache
 
 
 @loop
-def _tile(problem, params, room, spare, x, loc, log_var, noise, log_w):
-    """log_w of the samples that noise (n, latent) makes of one row's statistics."""
-    first, last, n = problem.decoder[0], problem.decoder[-1], len(noise)
-    scale = np.empty_like(loc)
-    spread, _ = step.moments(loc, log_var, scale)
+def _tile(problem, params, room, lanes, x, i, h, scale, noise, log_w):
+    """log_w of the samples that noise (n, latent) makes of the statistics of row i."""
+    first, last, (n, latent) = problem.decoder[0], problem.decoder[-1], noise.shape
+    z, out = step.grid(room, first.x, first.ld_x, n), step.grid(room, last.y, last.ld_y, n)
+    spread, flat = posterior.half_log_det(h, latent, i), noise.reshape(-1)
     for k in range(n):
-        start = first.x + k * first.ld_x
-        log_w[k] = step.draw(loc, scale, noise[k], room[start : start + loc.size]) + spread
-        room[start + loc.size] = 1
+        log_w[k] = posterior.draw(h, scale, i, flat, k * latent, z, k) + spread
+        z[k, latent] = 1
     network.forward(problem.decoder, problem.activation, params, room, 0, n)
-    for k in range(n):
-        out = room[last.y + k * last.ld_y : last.y + k * last.ld_y + last.fan_out]
-        log_w[k] += step.likelihood(problem, out, x, spare, False)
+    step.likelihoods(problem, out, x[i : i + 1], n, lanes, False, 0, n, log_w)
 
 
 @loop
-def _given_share(problem, params, room, spare, x, h, noise, log_w, share, shares):
+def _given_share(problem, params, room, lanes, x, h, scale, noise, log_w, share, shares):
     """The tiles of one thread, every `shares`-th, with their noise given."""
     k, n, latent = noise.shape
     tile = min(problem.samples, k)
@@ -54,7 +51,7 @@ def _given_share(problem, params, room, spare, x, h, noise, log_w, share, shares
         size = min(tile, k - start)
         for j in range(size):
             own[j] = noise[start + j, i]
-        _tile(problem, params, room, spare, x[i], h[i, :latent], h[i, latent:], own[:size], values[:size])
+        _tile(problem, params, room, lanes, x, i, h, scale, own[:size], values[:size])
         for j in range(size):
             log_w[start + j, i] = values[j]
 
@@ -97,7 +94,7 @@ def carry(sums, log_w):
 
 
 @loop
-def _drawn_share(problem, params, room, spare, x, h, seed, k, sums, share, shares):
+def _drawn_share(problem, params, room, lanes, x, h, scale, seed, k, sums, share, shares):
     """As `_given_share`, with noise drawn here: that of row i, sample k, axis j is draw (i K + k) D + j."""
     n, latent = len(h), h.shape[1] // 2
     tile = min(problem.samples, k)
@@ -107,34 +104,36 @@ def _drawn_share(problem, params, room, spare, x, h, seed, k, sums, share, share
         i, start = task // tiles, task % tiles * tile
         size = min(tile, k - start)
         _normals(seed, (i * k + start) * latent, noise[:size].reshape(-1))
-        _tile(problem, params, room, spare, x[i], h[i, :latent], h[i, latent:], noise[:size], values[:size])
+        _tile(problem, params, room, lanes, x, i, h, scale, noise[:size], values[:size])
         carry(sums[i], values[:size])
 
 
 @parallel_loop
-def _given(problem, params, rooms, spare, x, h, noise, log_w):
+def _given(problem, params, rooms, lanes, x, h, scale, noise, log_w):
     for share in numba.prange(len(rooms)):
         s = np.int64(share)
-        _given_share(problem, params, rooms[s], spare[s], x, h, noise, log_w, s, len(rooms))
+        _given_share(problem, params, rooms[s], lanes[s], x, h, scale, noise, log_w, s, len(rooms))
 
 
 @parallel_loop
-def _drawn(problem, params, rooms, spare, x, h, seed, k, sums):
+def _drawn(problem, params, rooms, lanes, x, h, scale, seed, k, sums):
     for share in numba.prange(len(rooms)):
         s = np.int64(share)
-        _drawn_share(problem, params, rooms[s], spare[s], x, h, seed, k, sums[s], s, len(rooms))
+        _drawn_share(problem, params, rooms[s], lanes[s], x, h, scale, seed, k, sums[s], s, len(rooms))
 
 
 @loop
 def _encode(problem, params, room, x):
-    """The statistics h of each row."""
+    """The statistics h of each row, and σ."""
     last = problem.encoder[-1]
     step.gather(problem.encoder[0], room, x, np.arange(len(x)), 0, len(x))
     network.forward(problem.encoder, problem.activation, params, room, 0, len(x))
     h = np.empty((len(x), last.fan_out), room.dtype)
     for i in range(len(x)):
         h[i] = room[last.y + i * last.ld_y : last.y + i * last.ld_y + last.fan_out]
-    return h
+    scale = np.empty((len(x), last.fan_out // 2), room.dtype)
+    posterior.deviations(h, 0, len(x), scale)
+    return h, scale
 
 
 class Weights:
@@ -160,16 +159,24 @@ class Weights:
         named = layout.views(self._params, "encoder", encoder.layers)
         layout.copy_into(named | layout.views(self._params, "decoder", decoder.layers), params)
         self._rooms = layout.aligned(threads * room.size, model.dtype).reshape(threads, room.size)
-        self._spare = np.zeros((threads, 2 * layout.lines(model.data_dim)), model.dtype)
+        self._lanes = np.zeros((threads, 2, rows.LANES), model.dtype)
 
     def log_weights(self, x: Array, noise: Array) -> Array:
         """log w (K, N) for x (N, data_dim) and noise (K, N, latent_dim), as `VAE.log_weights`."""
         log_w = np.empty(noise.shape[:2], x.dtype)
         with blas.single_threaded():
-            h = self._encoded(x)
-            share = (self._problem, self._params, self._rooms, self._spare, x, h, noise, log_w)
+            share = (
+                self._problem,
+                self._params,
+                self._rooms,
+                self._lanes,
+                x,
+                *self._encoded(x),
+                noise,
+                log_w,
+            )
             if len(self._rooms) == 1:
-                _given_share(*share[:2], self._rooms[0], self._spare[0], *share[4:], 0, 1)
+                _given_share(*share[:2], self._rooms[0], self._lanes[0], *share[4:], 0, 1)
             else:
                 _given(*share)
         return log_w
@@ -183,15 +190,15 @@ class Weights:
         sums = np.zeros((len(self._rooms), len(x), 3))
         sums[..., 0] = -np.inf
         with blas.single_threaded():
-            drawn = (x, self._encoded(x), np.uint64(seed), k)
+            drawn = (x, *self._encoded(x), np.uint64(seed), k)
             if len(self._rooms) == 1:
-                room, spare = self._rooms[0], self._spare[0]
-                _drawn_share(self._problem, self._params, room, spare, *drawn, sums[0], 0, 1)
+                room, lanes = self._rooms[0], self._lanes[0]
+                _drawn_share(self._problem, self._params, room, lanes, *drawn, sums[0], 0, 1)
             else:
-                _drawn(self._problem, self._params, self._rooms, self._spare, *drawn, sums)
+                _drawn(self._problem, self._params, self._rooms, self._lanes, *drawn, sums)
         return _merged(sums, k)
 
-    def _encoded(self, x: Array) -> Array:
+    def _encoded(self, x: Array) -> tuple[Array, Array]:
         room = layout.Stack()
         encoder = layout.network(
             self._widths, len(x), layout.Stack(), room, in_place=True, input_grad=False
