@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 # whoever is timed next.
 _REST = 0.3
 
+
 @dataclass(frozen=True)
 class Case:
     """One piece of work in several implementations.
