@@ -56,7 +56,7 @@ def _torch_mvn(cores: int, arguments: Arrays) -> Callable[[], object] | None:
 
 
 def _jax_mvn(cores: int, arguments: Arrays) -> Callable[[], object] | None:
-    # With two threads jaxlib 0.10.2's batched LAPACK calls wait for each other for ever; with a third they end.
+    # On two threads jaxlib 0.10.2's batched LAPACK calls wait for each other for ever; with a third they end.
     os.environ["NPROC"] = str(cores if cores == 1 else cores + 1)
     jax = peers.jax()
     if jax is None:
