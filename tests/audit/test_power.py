@@ -3,6 +3,7 @@
 import argparse
 import ast
 import pathlib
+import types
 from importlib import import_module
 
 import pytest
@@ -270,6 +271,19 @@ def test_a_method_that_loses_its_call_of_super_is_installed_too(tmp_path, monkey
     for after, value in {"return super().f(a) - b": 4, "return b": 1}.items():
         install(module, planted.code(by_name[after]))
         assert kept.f(5) == value, after
+
+
+def test_a_stand_in_for_an_imported_module_stays(tmp_path, monkeypatch):
+    """Numba's `math`, put in the place of Python's, outlives a mutant: else any overflow would kill it."""
+    text = "import math\ndef f(x):\n    return math.log(x) + 1\n"
+    (tmp_path / "planted_math.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    planted = Source("planted_math", text, str(tmp_path / "planted_math.py"))
+    module = import_module("planted_math")
+    monkeypatch.setattr(module, "math", types.SimpleNamespace(log=lambda x: -float("inf")))
+    (mutant,) = (m for m in planted.mutants if m.after == "return math.log(x) + 2")
+    install(module, planted.code(mutant))
+    assert module.f(0) == -float("inf")
 
 
 def test_what_a_decorator_wraps_is_mutated_too(tmp_path, monkeypatch):
