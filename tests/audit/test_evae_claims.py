@@ -9,12 +9,12 @@ from vbref.audit import Case, Claim, audit, claims_of_notes, judge, records
 from vbref.audit import worlds_energy as energy
 
 VERDICTS = {
-    "definition": "D7 D10 D12 D14 D27 D32",
+    "definition": "D7 D10 D12 D13 D14 D27 D32",
     "holds": "D1 D4 D15 D24 D25 D29 D36",
     "holds-up-to-constant": "L1 D28 D30",
     "notation": "D2 D3 D5 D8 D9 D23 D26 D33 D34 D35",
     "misprint": "D6 D11 D17 D18 D19 D20 D21 D22 D31 D37",
-    "not-checkable": "D13 D16",
+    "not-checkable": "D16",
 }
 ENTRIES = [entry for entry in claims_of_notes() if entry.id.startswith("evae/")]
 CLAIMS = [entry for entry in ENTRIES if isinstance(entry, Claim)]

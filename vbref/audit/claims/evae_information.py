@@ -49,7 +49,7 @@ CLAIMS = [
         draw=energy.joints,
         printed=lambda w: w.integral(w.q * (np.log(w.q) - np.log(w.q_w[:, None] * w.q_z))),
         oracles=_INFORMATION,
-        note="The definition: KL of the joint law from the product of its marginals",
+        note="Mutual information as the KL of the joint law from the product of its marginals",
     ),
     Claim(
         "evae/D25",
