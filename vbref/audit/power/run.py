@@ -104,7 +104,10 @@ def _measure_room(room: str, mutants: list[Mutant], jobs: int, progress: Progres
 
 
 def _second_chance(outcome: Outcome, tests: Sequence[str]) -> Outcome:
-    by = killed_by(source(outcome.mutant.module), outcome.mutant, tests)
+    """Judge a survivor by the tests left, those named for its module first: a first failure ends the run."""
+    own = outcome.mutant.module.rsplit(".", 1)[-1]
+    ordered = sorted(tests, key=lambda name: own not in name.split("::")[0])
+    by = killed_by(source(outcome.mutant.module), outcome.mutant, ordered)
     return Outcome(outcome.mutant, "killed", by) if by else outcome
 
 
