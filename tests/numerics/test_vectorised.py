@@ -57,6 +57,28 @@ def test_within_three_ulp(dtype, loop, function, sign, largest):
     assert ulps(out, function, x) < 3
 
 
+@pytest.mark.parametrize(("bits", "dtype"), [(32, np.float32), (64, np.float64)])
+@pytest.mark.parametrize(
+    ("name", "function", "signs", "largest"),
+    [
+        ("tanh", mpmath.tanh, (1, -1), 30),
+        ("exp_negative", mpmath.exp, (-1,), 80),
+        ("exp", mpmath.exp, (1, -1), 80),
+    ],
+)
+def test_formulas_of_one_number_within_three_ulp(bits, dtype, name, function, signs, largest):
+    """What the loops are made of, by itself: it runs without compiling as well."""
+    formula = getattr(vectorised, f"_{name}_{bits}")
+    x = np.concatenate([sign * points(dtype, largest)[::8] for sign in signs]).astype(dtype)
+    out = np.array([formula(each) for each in x], dtype)
+    assert ulps(out, function, x) < 3
+    end = dtype(88 if bits == 32 else 709)
+    past = formula(dtype(np.inf) * signs[0]), formula(np.nextafter(end, dtype(np.inf)) * dtype(signs[0]))
+    expected = {"tanh": 1, "exp": np.inf, "exp_negative": 0}[name]
+    np.testing.assert_allclose(past, expected, atol=2 * np.finfo(dtype).tiny)
+    assert np.isnan(formula(dtype(np.nan)))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_limits_and_nan(dtype):
     x = np.array([np.inf, -np.inf, 0.0, np.nan], dtype)
