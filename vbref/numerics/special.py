@@ -35,7 +35,7 @@ def log1p_deficit(t):
     """t − log(1 + t) ≥ 0 for t > −1, to full relative accuracy.
 
     With s = t/(2 + t), log(1 + t) = 2 artanh s = 2 (s + s³/3 + s⁵/5 + …) and t − 2s = ts, hence near zero
-    t − log(1 + t) = ts − 2s³ (1/3 + s²/5 + s⁴/7 + …).
+    t − log(1 + t) = ts − 2s³ (1/3 + s²/5 + s⁴/7 + …), of which s²²/25 is below rounding.
     """
     number = type(t)
     if not (number(-0.35) < t < number(0.5)):
@@ -43,7 +43,7 @@ def log1p_deficit(t):
     s = t / (number(2) + t)
     square = s * s
     series = number(0)
-    for k in range(11, -1, -1):
+    for k in range(10, -1, -1):
         series = series * square + number(1) / number(2 * k + 3)
     return t * s - number(2) * s * square * series
 
