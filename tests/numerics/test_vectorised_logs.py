@@ -1,10 +1,16 @@
-"""log(1 + u) and 1/(eˣ − 1) on several elements at once, against 40 digits."""
+"""e^−x, log(1 + u) and 1/(eˣ − 1) on several elements at once, against 40 digits."""
 
 import mpmath
 import numpy as np
 
 from vbref.numerics.jit import elementwise_loop
-from vbref.numerics.vectorised import log1p_unit, reciprocal_expm1
+from vbref.numerics.vectorised import exp_decay, log1p_unit, reciprocal_expm1
+
+
+@elementwise_loop
+def decays(x, out):
+    for i in range(x.size):
+        out[i] = exp_decay(-x[i])
 
 
 @elementwise_loop
@@ -31,6 +37,13 @@ def points(largest):
     rng = np.random.default_rng(0)
     small = 10.0 ** rng.uniform(-200, 0, 500)
     return np.concatenate([rng.uniform(0, largest, 1500), small, [np.sqrt(2) - 1, largest]])
+
+
+def test_exp_decay():
+    assert worst(decays, lambda x: mpmath.exp(-x), points(708.0)) < 2.3e-16
+    out = np.empty(3)
+    decays(np.array([0.0, np.nextafter(708, 709), np.inf]), out)
+    assert out.tolist() == [1, 0, 0]
 
 
 def test_log1p_unit():
