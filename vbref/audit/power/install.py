@@ -55,6 +55,10 @@ def _replace(module: ModuleType, name: str, old: Any, new: Any) -> bool:
         return any(members)
     if callable(old) and inspect.isfunction(inspect.unwrap(old)):
         return _recode(old, new)
+    if isinstance(old, dict) and any(map(inspect.isfunction, old.values())):
+        # Whoever holds the functions, if not the dict, sees it.
+        changed = [_recode(value, new[key]) for key, value in old.items() if inspect.isfunction(value)]
+        return any(changed)
     return not callable(old) and _rebind(name, old, new)
 
 

@@ -9,15 +9,24 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
+import vbref
 from vbref.audit.power.accuracy import effort_of, is_number
 from vbref.audit.power.operators import OPERATORS, Operator, constant, dropped_factor, sum_for_mean
 from vbref.audit.power.published import PUBLISHED
-from vbref.audit.power.scope import Scope, claim_ids, formulas_of_claims, formulas_without_draws
+from vbref.audit.power.scope import (
+    Scope,
+    claim_ids,
+    formulas_of_claims,
+    formulas_of_helpers,
+    formulas_without_draws,
+    names_in_formulas,
+)
 
 # Words, types and refusals are no formulas.
 _WORDS = (ast.Raise, ast.Assert, ast.Import, ast.ImportFrom, ast.JoinedStr, ast.AnnAssign)
@@ -124,8 +133,11 @@ class Source:
     def _scope(self) -> Scope | None:
         """Return what is a formula in the files of the audit; elsewhere, None, every function is one."""
         claims = formulas_of_claims(self.tree)
-        audit = self.module.startswith("vbref.audit.")
-        return formulas_without_draws(self.tree) if audit and claims is None else claims
+        if claims is not None or not self.module.startswith("vbref.audit."):
+            return claims
+        if self.module.startswith("vbref.audit.claims."):
+            return formulas_of_helpers(self.tree, _names_in_claims())
+        return formulas_without_draws(self.tree)
 
     def _sites(self) -> Iterator[tuple[Mutant, Place, ast.AST]]:
         times: Counter[str] = Counter()
@@ -146,6 +158,14 @@ def read(module: str) -> Source:
     path = import_module(module).__file__
     assert path is not None
     return Source(module, Path(path).read_text(encoding="utf-8"), path)
+
+
+@cache
+def _names_in_claims() -> set[str]:
+    """The names that the formulas of all claims use."""
+    files = Path(vbref.__file__).parent.glob("audit/claims/*.py")
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in files]
+    return {name for tree in trees for name in names_in_formulas(tree)}
 
 
 def _published(module: str, text: str) -> Iterator[tuple[Mutant, str]]:

@@ -30,7 +30,7 @@ class Outcome:
 
 
 class NoTests(Exception):
-    """The tests are not there: they ship with the checkout, not with the installed package."""
+    """Nothing to judge by: tests are not there, as in an installed package, or claims fail as they are."""
 
 
 def select(names: Sequence[str]) -> list[Mutant]:
@@ -125,6 +125,11 @@ def judged(
                 progress(name)
             case {"kind": "baseline", "left": names}:
                 left = [name for name in names if "::" in name]
+                broken = [name for name in names if "::" not in name]
+                if broken and not files:
+                    raise NoTests(
+                        f"{len(broken)} claims fail as they are, so that nothing is judged: {broken[0]}"
+                    )
             case {"kind": "mutant", "key": key, "status": status, "by": by}:
                 progress(key)
                 yield Outcome(by_key.pop(key), status, by), left

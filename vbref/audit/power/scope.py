@@ -19,13 +19,32 @@ def formulas_of_claims(tree: ast.Module) -> Scope | None:
     if not claims:
         return None
     found: Scope = {}
-    definitions = dict(_definitions(tree))
     waiting: list[str] = []
     for claim in claims:
         for keyword in claim.keywords:
             if keyword.arg in _FORMULAS:
                 found |= dict.fromkeys(_lambdas(keyword.value), f"{_id(claim)} {keyword.arg}")
                 waiting += _names(keyword.value)
+    return found | {node: name for node, name in _reached(tree, waiting).items() if node not in found}
+
+
+def names_in_formulas(tree: ast.Module) -> set[str]:
+    """The names, of other modules' functions too, that the formulas of a file of claims use."""
+    claims = _claims(tree)
+    keywords = [k.value for claim in claims for k in claim.keywords if k.arg in _FORMULAS]
+    reached = list(formulas_of_claims(tree) or ())
+    return {name for node in [*keywords, *reached] for name in _names(node)}
+
+
+def formulas_of_helpers(tree: ast.Module, used: set[str]) -> Scope:
+    """Return the functions that claims in other files use in their formulas, and what those use here."""
+    return _reached(tree, sorted(used))
+
+
+def _reached(tree: ast.Module, names: list[str]) -> Scope:
+    """Return what is defined here under these names, or used there, but for what draws."""
+    found: Scope = {}
+    definitions, waiting = dict(_definitions(tree)), list(names)
     while waiting:
         name = waiting.pop()
         node = definitions.pop(name, None)
@@ -88,4 +107,9 @@ def _lambdas(node: ast.AST) -> list[ast.AST]:
 
 
 def _names(node: ast.AST) -> list[str]:
-    return [part.id for part in ast.walk(node) if isinstance(part, ast.Name)]
+    """The names in it, and those asked of a module: `shared.score`."""
+    parts = list(ast.walk(node))
+    asked = [
+        part.attr for part in parts if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name)
+    ]
+    return [part.id for part in parts if isinstance(part, ast.Name)] + asked

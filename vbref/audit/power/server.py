@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +24,7 @@ import pytest
 
 import vbref
 from vbref.audit.claim import Claim
-from vbref.audit.power.checks import Check, TestCheck, claim_checks
+from vbref.audit.power.checks import Check, ClaimCheck, TestCheck, claim_checks
 from vbref.audit.power.forks import Task, run_all
 from vbref.audit.power.install import CannotInstall, claims_in, install
 from vbref.audit.power.interpreted import use_numba_arithmetic
@@ -124,21 +125,35 @@ class Server:
 
 def _probe(check: Check, trace: bool) -> Any:
     def work() -> tuple[bool, float, dict[str, set[str]]]:
-        profile = cProfile.Profile(builtins=False)  # in C: a callback in Python would take most of the time
+        codes: set[CodeType] = set()
         start = time.process_time()
-        if trace:
-            profile.enable()
-        passed = check.passes()
-        profile.disable()
-        return passed, time.process_time() - start, _calls(profile)
+        with _noting(codes, check) if trace else nullcontext():
+            passed = check.passes()
+        return passed, time.process_time() - start, _by_file(codes)
 
     return work
 
 
-def _calls(profile: cProfile.Profile) -> dict[str, set[str]]:
-    """Return the functions of vbref that were called, by file."""
+@contextmanager
+def _noting(codes: set[CodeType], check: Check) -> Iterator[None]:
+    """Add to codes what runs inside the block."""
+    if isinstance(check, ClaimCheck):  # its judge sets a profile of its own, and puts back a function alone
+        sys.setprofile(lambda frame, event, _: codes.add(frame.f_code) if event == "call" else None)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+        return
+    profile = cProfile.Profile(builtins=False)  # in C: a callback in Python would take most of the time
+    profile.enable()
+    yield
+    profile.disable()
+    codes |= {entry.code for entry in profile.getstats() if isinstance(entry.code, CodeType)}
+
+
+def _by_file(codes: set[CodeType]) -> dict[str, set[str]]:
+    """Return the names of the functions of vbref, by file."""
     calls: dict[str, set[str]] = {}
-    codes = [entry.code for entry in profile.getstats() if isinstance(entry.code, CodeType)]
     for code in codes:
         if code.co_filename.startswith(_PACKAGE):
             calls.setdefault(code.co_filename, set()).add(_root(code.co_qualname))
@@ -182,8 +197,11 @@ def _root(qualname: str) -> str:
 
 
 def _runs(called: set[str], function: str) -> bool:
-    """Whether the function, or what it is nested in, is among the called ones; any will do for the module."""
-    if function == MODULE_LEVEL:
+    """Whether the function, or what it is nested in, is among the called ones.
+
+    Any will do for the module, and for a constant whose value holds lambdas.
+    """
+    if function == MODULE_LEVEL or function.isupper():
         return bool(called)
     return any(function == name or function.startswith(f"{name}.") for name in called)
 
