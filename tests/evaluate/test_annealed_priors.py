@@ -39,12 +39,6 @@ def test_the_sandwich_draws_its_rows_from_the_learned_prior():
         assert abs(bound.mean() + truth.entropy()) < 4 * error + abs(found.gap)
     difference = found.upper - found.lower
     assert abs(found.gap) < 4 * difference.std() / np.sqrt(400) + 0.1
-    print(
-        found.gap,
-        difference.std() / 20,
-        found.lower.mean() + truth.entropy(),
-        found.upper.mean() + truth.entropy(),
-    )
 
 
 @pytest.mark.parametrize(
