@@ -163,6 +163,13 @@ def test_float32_is_taken_and_summed_in_float64():
         (np.zeros((2, 2)), {"n_init": 3}, "n_init must come with rng"),
         (np.zeros((2, 2)), {"rng": 0, "n_init": 0}, "n_init"),
         (np.zeros((2, 2)), {"tol": -1.0}, "tol"),
+        (
+            np.zeros((2, 2)),
+            {"rng": "seven"},
+            "rng must be a numpy.random.Generator or an integer >= 0, was 'seven'",
+        ),
+        (np.zeros((2, 2)), {"rng": -1}, "rng must be"),
+        (np.zeros((2, 2)), {"rng": True}, "rng must be"),
     ],
 )
 def test_bad_input_is_named(table, options, message):

@@ -105,7 +105,7 @@ class BinaryField:
             run.climb(sweep, tol, max_iter, progress)
             return run
 
-        self._fitted = best_of(attempt, n_init, np.random.default_rng(0 if rng is None else rng))
+        self._fitted = best_of(attempt, n_init, check.generator(0 if rng is None else rng))
         return self
 
     def _checked(self, init: ArrayLike) -> Array:

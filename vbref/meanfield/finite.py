@@ -145,7 +145,7 @@ def coordinate_ascent(
         model.ascent = ascend(updates, model.evidence_bound, tol=tol, max_iter=max_iter, progress=progress)
         return model
 
-    return best_of(attempt, n_init, np.random.default_rng(rng if rng is not None else 0))
+    return best_of(attempt, n_init, check.generator(0 if rng is None else rng))
 
 
 def _table(log_joint: ArrayLike) -> Array:

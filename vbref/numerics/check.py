@@ -122,3 +122,12 @@ def shape(name: str, array: FloatArray, expected: Sequence[int | None]) -> None:
     if not fits:
         wanted = "(" + ", ".join("*" if want is None else str(want) for want in expected) + ")"
         raise ValueError(f"{name} must have shape {wanted}, has {array.shape}")
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """Return rng as a generator, from a seed ≥ 0 or as it is; ValueError for anything else."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, int | np.integer) and not isinstance(rng, bool) and rng >= 0:
+        return np.random.default_rng(rng)
+    raise ValueError(f"rng must be a numpy.random.Generator or an integer >= 0, was {rng!r}")

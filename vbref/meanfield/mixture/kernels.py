@@ -195,9 +195,32 @@ def count_rows(r, rows):
     return total
 
 
+# Numba knows the number of axes when it compiles, and leaves the other branch out.
+@vector_loop
+def whiten(root, v, y):
+    """y = A v with A lower triangular (D, D) or diagonal (D,)."""
+    if root.ndim == 2:
+        whiten_dense(root, v, y)
+    else:
+        whiten_diagonal(root, v, y)
+
+
+@vector_loop
+def gather_moments(r, v, first, second):
+    """Add to the first moments (D,) and the second, (D, D) or their diagonal (D,)."""
+    if second.ndim == 2:
+        gather_dense(r, v, first, second)
+    else:
+        gather_diagonal(r, v, first, second)
+
+
 @parallel_loop
-def dense_pass(x, center, origins, shifts, roots, offsets, tile, block, counts, firsts, seconds, entropies):
-    """Set counts (B, K), firsts (B, K, D), seconds' lower triangles (B, K, D, D), entropies (B,)."""
+def one_pass(x, center, origins, shifts, roots, offsets, tile, block, counts, firsts, seconds, entropies):
+    """Set counts (B, K), firsts (B, K, D), seconds, and entropies (B,).
+
+    With dense roots (K, D, D) seconds are lower triangles (B, K, D, D); with diagonal ones (K, D) they are
+    diagonals (B, K, D).
+    """
     n, d, k = x.shape[0], x.shape[1], origins.shape[0]
     for task in numba.prange(counts.shape[0]):
         raw, v, y = np.empty((d, tile)), np.empty((d, tile)), np.empty((d, tile))
@@ -209,37 +232,11 @@ def dense_pass(x, center, origins, shifts, roots, offsets, tile, block, counts, 
             load_tile(x, start, rows, center, raw)
             for c in range(k):
                 subtract_origin(raw, origins[c], v)
-                whiten_dense(roots[c], v, y)
+                whiten(roots[c], v, y)
                 log_density(offsets[c], shifts[c], y, rho[c])
             softmax(rho, largest, total, slope)
             entropies[task] += entropy(rows, total, slope)
             for c in range(k):
                 counts[task, c] += count_rows(rho[c], rows)
                 subtract_origin(raw, origins[c], v)
-                gather_dense(rho[c], v, firsts[task, c], seconds[task, c])
-
-
-@parallel_loop
-def diagonal_pass(
-    x, center, origins, shifts, roots, offsets, tile, block, counts, firsts, seconds, entropies
-):
-    """As `dense_pass`, with roots (K, D) and seconds (B, K, D): the diagonals alone."""
-    n, d, k = x.shape[0], x.shape[1], origins.shape[0]
-    for task in numba.prange(counts.shape[0]):
-        raw, v, y = np.empty((d, tile)), np.empty((d, tile)), np.empty((d, tile))
-        rho, largest, total, slope = np.empty((k, tile)), np.empty(tile), np.empty(tile), np.empty(tile)
-        counts[task], firsts[task], seconds[task], entropies[task] = 0.0, 0.0, 0.0, 0.0
-        end = min(n, (task + 1) * block)
-        for start in range(task * block, end, tile):
-            rows = min(tile, end - start)
-            load_tile(x, start, rows, center, raw)
-            for c in range(k):
-                subtract_origin(raw, origins[c], v)
-                whiten_diagonal(roots[c], v, y)
-                log_density(offsets[c], shifts[c], y, rho[c])
-            softmax(rho, largest, total, slope)
-            entropies[task] += entropy(rows, total, slope)
-            for c in range(k):
-                counts[task, c] += count_rows(rho[c], rows)
-                subtract_origin(raw, origins[c], v)
-                gather_diagonal(rho[c], v, firsts[task, c], seconds[task, c])
+                gather_moments(rho[c], v, firsts[task, c], seconds[task, c])

@@ -157,12 +157,12 @@ class GaussianMixture:
             raise ValueError(
                 "a fit must start from one of rng, resp, means: " + (" and ".join(given) or "none given")
             )
-        data = rows.checked(x)
+        generator, data = check.generator(0 if rng is None else rng), rows.checked(x)
         center = rows.center_of(data)
         whole = rows.overall(data, center)
         prior = make_prior(self, whole, center)
         scale = rows.spreads(whole, center)
-        return data, prior, self._start(data, prior, scale, resp, means), np.random.default_rng(rng)
+        return data, prior, self._start(data, prior, scale, resp, means), generator
 
     def _start(
         self, x: NDArray[Any], prior: Prior, scale: Array, resp: ArrayLike | None, means: ArrayLike | None

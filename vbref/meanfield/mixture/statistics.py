@@ -110,7 +110,6 @@ def gather(x: NDArray[Any], center: Array, frame: Frame) -> Statistics:
 def _calls(x: NDArray[Any], center: Array, frame: Frame) -> Iterator[tuple[Any, ...]]:
     """The kernels' sums over as many rows at a time as their output allows."""
     shifts = frame.whitened(frame.origins - frame.means)
-    run = kernels.dense_pass if frame.roots.ndim == 3 else kernels.diagonal_pass
     k, tile = len(frame.means), _tile(frame.means.size)
     blocks = max(1, _CALL_NUMBERS // (frame.roots.size + frame.means.size + k + 1))
     for part in chunks(x, blocks * _BLOCK):
@@ -121,7 +120,7 @@ def _calls(x: NDArray[Any], center: Array, frame: Frame) -> Iterator[tuple[Any, 
             np.empty((b, *frame.roots.shape)),
             np.empty(b),
         )
-        run(part, center, frame.origins, shifts, frame.roots, frame.offsets, tile, _BLOCK, *out)
+        kernels.one_pass(part, center, frame.origins, shifts, frame.roots, frame.offsets, tile, _BLOCK, *out)
         yield tuple(array.sum(axis=0) for array in out)
 
 
