@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
 from types import CodeType
@@ -101,7 +101,7 @@ class Source:
     def mutants(self) -> list[Mutant]:
         return [*self._edits, *self._texts]
 
-    @property
+    @cached_property
     def claims(self) -> list[str]:
         """The ids of the claims that the file declares."""
         return claim_ids(self.tree)

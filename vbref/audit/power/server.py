@@ -163,7 +163,8 @@ def _by_file(codes: set[CodeType]) -> dict[str, set[str]]:
 def _task(source: Source, mutant: Mutant, measured: list[Measured], kills: Counter[str]) -> Task:
     module = import_module(source.module)
     if source.claims:
-        chosen = [m for m in measured if m.check.name in _claims_near(source, mutant)]
+        near = _claims_near(source, mutant)
+        chosen = [m for m in measured if m.check.name in near]
     else:
         chosen = [m for m in measured if _runs(m.calls.get(source.filename, set()), mutant.function)]
     chosen.sort(key=lambda m: -kills[m.check.name])
