@@ -18,8 +18,8 @@ def deviations(h, begin, end, scale):
     for i in range(begin, end):
         for j in range(latent):
             scale[i, j] = half * h[i, latent + j]
-    flat = scale.reshape(-1)
-    for e in range(begin * latent, end * latent):
+    flat = scale[begin:end].reshape(-1)
+    for e in range(flat.size):
         flat[e] = exp(flat[e])
 
 
