@@ -3,6 +3,7 @@
 import argparse
 import ast
 import pathlib
+import time
 import types
 from importlib import import_module
 
@@ -12,6 +13,7 @@ from vbref.audit import judge
 from vbref.audit.claim import Claim
 from vbref.audit.commands import add_parsers
 from vbref.audit.power import equivalents, modules, operators, run
+from vbref.audit.power.forks import TIMED_OUT, Task, limit_cpu, run_all
 from vbref.audit.power.install import CannotInstall, claims_in, install
 from vbref.audit.power.modules import formula_modules
 from vbref.audit.power.mutants import Source
@@ -308,3 +310,29 @@ def test_what_a_decorator_wraps_is_mutated_too(tmp_path, monkeypatch):
         assert value(), after
     with pytest.raises(CannotInstall):
         install(module, planted.code(by_name["return a - 1"]))
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_what_takes_too_long_is_ended_by_its_own_limit_or_the_task_s(limited):
+    def spin():
+        if limited:
+            limit_cpu(0.2)
+        while True:
+            pass
+
+    start = time.monotonic()
+    ((task, result),) = run_all([Task("spin", spin, 60.0 if limited else 1.0)], jobs=1)
+    assert (task.name, result) == ("spin", TIMED_OUT)
+    assert time.monotonic() - start < 30
+
+
+def test_a_limit_is_from_now_on():
+    def work():
+        limit_cpu(0.2)
+        limit_cpu(60.0)
+        end = time.process_time() + 0.4
+        while time.process_time() < end:
+            pass
+        return "done"
+
+    assert [result for _, result in run_all([Task("work", work, 60.0)], jobs=1)] == ["done"]

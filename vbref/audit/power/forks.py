@@ -35,6 +35,11 @@ class _Child:
     data: bytes = b""
 
 
+def limit_cpu(seconds: float) -> None:
+    """Give this process so many seconds of processor time from now; past them it ends, as TIMED_OUT."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
 def run_all(tasks: Iterable[Task], jobs: int) -> Iterator[tuple[Task, Any]]:
     """Yield each task with its result, as they end: what the work returned, or TIMED_OUT, or DIED."""
     waiting, running = iter(tasks), dict[int, _Child]()
@@ -89,6 +94,6 @@ def _be_child(task: Task, inward: int) -> None:
 def _finish(child: _Child) -> tuple[Task, Any]:
     os.close(child.pipe)
     _, status = os.waitpid(child.pid, 0)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL):
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGPROF, signal.SIGKILL):
         return child.task, TIMED_OUT
     return child.task, pickle.loads(child.data) if status == 0 and child.data else DIED

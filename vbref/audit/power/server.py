@@ -25,7 +25,7 @@ import pytest
 import vbref
 from vbref.audit.claim import Claim
 from vbref.audit.power.checks import Check, ClaimCheck, TestCheck, claim_checks
-from vbref.audit.power.forks import Task, run_all
+from vbref.audit.power.forks import Task, limit_cpu, run_all
 from vbref.audit.power.install import CannotInstall, claims_in, install
 from vbref.audit.power.interpreted import use_numba_arithmetic
 from vbref.audit.power.modules import room_of
@@ -171,20 +171,29 @@ def _task(source: Source, mutant: Mutant, measured: list[Measured], kills: Count
 
     def work() -> tuple[str, str]:
         try:
-            checks = [m.check for m in chosen]
+            checks = {m.check.name: m.check for m in chosen}
             if source.claims:
-                fresh = {check.name: check for check in claim_checks(claims_in(module, source.code(mutant)))}
-                checks = [fresh[check.name] for check in checks]
+                checks |= {
+                    check.name: check for check in claim_checks(claims_in(module, source.code(mutant)))
+                }
             else:
                 install(module, source.code(mutant))
         except CannotInstall as error:
             return "error", str(error)
         except Exception as error:
             return "killed", f"import: {type(error).__name__}: {error}"
-        failed = next((check.name for check in checks if not check.passes()), None)
-        return ("killed", failed) if failed else ("survived", "")
+        for m in chosen:
+            limit_cpu(_limit(m))
+            if not checks[m.check.name].passes():
+                return "killed", m.check.name
+        return "survived", ""
 
-    return Task((mutant, len(chosen)), work, _AT_LEAST + 4 * sum(m.seconds for m in chosen))
+    return Task((mutant, len(chosen)), work, sum(map(_limit, chosen), _AT_LEAST))
+
+
+def _limit(m: Measured) -> float:
+    """The seconds of processor time that a check may take on a mutant."""
+    return _AT_LEAST + 4 * m.seconds
 
 
 def _claims_near(source: Source, mutant: Mutant) -> set[str]:
