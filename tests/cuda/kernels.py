@@ -67,7 +67,7 @@ def _noise(number: Any, t: Types) -> Iterator[Kernel]:
 def _products(number: Any, t: Types) -> Iterator[Kernel]:
     yield "plain", products.plain, (t.two,) * 3
     yield "tiled", products.tiled(16, number), (t.two,) * 3
-    yield "column_sums", products.column_sums(32, 8, number), (t.two, t.one)
+    yield "column_sums", products.column_sums(32, 32, number), (t.two, t.one)
     for tile in TILES:
         for turned, names in (
             *(((False, False), (name, "identity")) for name in ACTIVATIONS),
@@ -87,9 +87,9 @@ def _steps(number: Any, t: Types) -> Iterator[Kernel]:
         rows = (t.two, t.two, t.two, t.two, clock, COUNTER, t.one)
         yield "weights", steps.weights(number, 128, weighted), rows
         back = (t.two, t.one, t.two, t.two, clock, COUNTER, t.two)
-        yield "posterior", steps.posterior(number, weighted), back
+        yield "posterior", steps.posterior(number, weighted, 32, 8), back
     for bound in (steps.iwae_bound, steps.elbo_bound):
-        yield bound.__name__, bound(number), (t.one, t.two, t.one)
+        yield bound.__name__, bound(number, 128), (t.one, t.two, t.one)
     yield "cotangent", steps.cotangent, (t.two, t.two, t.one)
     # Totals and Adam's corrections are float64 whatever the number.
     yield "close float64", steps.close(128), (t.one, LONG, LONG, DOUBLE, clock, DOUBLE, t.one)

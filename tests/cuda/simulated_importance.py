@@ -11,7 +11,7 @@ from vbref.numerics import normals
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("hidden", "k"), [((), 1), ((3,), 7), ((3, 4), 8), ((5, 2, 3), 19)])
+@pytest.mark.parametrize(("hidden", "k"), [((), 1), ((3,), 7), ((3, 4), 8), ((5, 2, 17), 19)])
 def test_log_sums(hidden, k, dtype):
     model, params, x = _world(hidden, dtype)
     log_w = model.log_weights(params, x, normals(9, 0, (k, len(x), 2), dtype)).astype(np.float64)
@@ -31,6 +31,15 @@ def test_evaluate_says_the_same_for_any_batch():
     seed = int(np.random.default_rng(3).integers(2**63))
     log_w = model.log_weights(params, x, normals(seed, 0, (5, 3, 2)))
     assert_allclose(one.mean, np.mean(np.logaddexp.reduce(log_w) - np.log(5)), rtol=1e-12)
+
+
+def test_weights_of_zero_and_nan():
+    model, params, _ = _world((3,), "float64")
+    x = np.ones((2, 5))
+    impossible, unknown = (params | {"decoder.1.bias": np.full(5, bias)} for bias in (-np.inf, np.nan))
+    assert (Evaluator(model, impossible).log_sums(x, 9, 0)[0] == -np.inf).all()
+    with pytest.raises(ValueError, match="NaN"):
+        evaluate.iwae(model, unknown, x, np.random.default_rng(0), 9, device="cuda")
 
 
 def _world(hidden, dtype):

@@ -81,6 +81,11 @@ def kernel(function: Callable[..., None]) -> Any:
     return cuda.jit(function)
 
 
+def function(inner: Callable[..., Any]) -> Any:
+    """Compile what kernels call that has barriers of its own; formulas without are `numerics.jit.scalar`."""
+    return cuda.jit(device=True)(inner)
+
+
 def threads() -> int:
     """Threads a block where any number will do; the simulator starts a thread of the system for each."""
     return 8 if SIMULATED else 256
@@ -96,30 +101,32 @@ def blocks(n: int, size: int | None = None) -> int:
 class Tile:
     """A block's share of a matrix product: side × side outputs, `depth` of the inner axis at a time.
 
-    Each thread has micro × micro outputs in registers, so that a block is side/micro threads squared.
+    Each thread has micro × micro outputs in registers. A block is side/micro threads squared, as many times as
+    it has `slices`, which share out the inner axis: where outputs are few, what takes time is its length.
     """
 
     side: int
     depth: int
     micro: int
+    slices: int = 1
 
     @property
-    def block(self) -> tuple[int, int]:
+    def block(self) -> tuple[int, int, int]:
         """Threads a block."""
-        return self.side // self.micro, self.side // self.micro
+        return self.side // self.micro, self.side // self.micro, self.slices
 
     def grid(self, rows: int, columns: int) -> tuple[int, int]:
         """Blocks that cover an output of so many rows and columns."""
-        return blocks(columns, self.side), blocks(rows, self.side)
+        return blocks(rows, self.side), blocks(columns, self.side)
 
 
-TILES = (Tile(64, 16, 4), Tile(32, 16, 2))
+TILES = (Tile(64, 16, 4), Tile(32, 32, 4, 4))
 
 
 def tile(rows: int, columns: int) -> Tile:
     """The largest tile that still gives each of some hundred multiprocessors a block."""
     if SIMULATED:
-        return Tile(8, 4, 2)
+        return Tile(8, 4, 2) if rows > 4 else Tile(4, 8, 2, 2)
     enough = (t for t in TILES if blocks(rows, t.side) * blocks(columns, t.side) >= 100)
     return next(enough, TILES[-1])
 

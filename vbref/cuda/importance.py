@@ -1,8 +1,8 @@
 """IWAE-K in one kernel: draw, decode, score, carry log Σ w from tile to tile; memory does not grow with K.
 
 A block has one datum and some tiles of its K samples. The tile's hidden layers live in shared memory,
-units by samples; a thread computes `_SAMPLES` samples of a unit at a time in registers, so that a weight that
-is read serves all of them. The last layer's logits are scored as they appear and never stored. What a block
+units by samples; a thread computes `_SAMPLES` samples of `_UNITS` units at a time in registers, so that a number
+that is read serves several of them. The last layer's logits are scored as they appear and never stored. What a block
 leaves is max, Σ e^(log w − max) and Σ e^2(log w − max) of its share; the host adds the shares.
 
 Noise is draw (k N + n) D + j of the stream `seed` for coordinate j of sample k of datum n: the CPU's
@@ -23,7 +23,7 @@ from vbref.cuda.noise import NORMAL
 from vbref.cuda.training import supported
 from vbref.models.vae import VAE
 
-_SAMPLES = 8
+_SAMPLES, _UNITS = 8, 4
 _SHARED_BYTES = 40_000  # of the 48 KiB that a block may have without asking
 _BLOCKS = 4 * 132  # what keeps a large GPU busy
 
@@ -31,13 +31,14 @@ _BLOCKS = 4 * 132  # what keeps a large GPU busy
 def fused(number: Any, activate: Any, width: int, samples: int, threads: int) -> Any:
     """The kernel for hidden layers of at most `width` units, `samples` a tile, a multiple of _SAMPLES."""
     normal, zero, one, lowest = NORMAL[number], number(0), number(1), number(-np.inf)
-    s_each, groups, stride = _SAMPLES, samples // _SAMPLES, threads
+    s_each, u_each, groups, stride = _SAMPLES, _UNITS, samples // _SAMPLES, threads
+    lanes = stride // groups
 
     def log_sums(x, h, flat, widths, offsets, seed, first, total_rows, count, out):
-        lower = cuda.shared.array((width, samples), number)
-        upper = cuda.shared.array((width, samples), number)
+        hidden = cuda.shared.array((2, width, samples), number)
         parts = cuda.shared.array((samples, stride), number)
-        acc = cuda.local.array(s_each, number)
+        acc = cuda.local.array((u_each, s_each), number)
+        columns = cuda.local.array(u_each, np.int64)
         scores = cuda.local.array(s_each, number)
         n, split, t = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
         d, layers = widths[0], widths.shape[0] - 1
@@ -54,13 +55,14 @@ def fused(number: Any, activate: Any, width: int, samples: int, threads: int) ->
                 j, s = e // samples, e % samples
                 k = tile + s
                 epsilon = normal(seed, (k * total_rows + first + n) * d + j)
-                lower[j, s] = steps.draw(h[n, j], h[n, d + j], epsilon)
-                upper[j, s] = steps.log_ratio(lower[j, s], h[n, d + j], epsilon)
+                z = steps.draw(h[n, j], h[n, d + j], epsilon)
+                hidden[0, j, s] = z
+                hidden[1, j, s] = steps.log_ratio(z, h[n, d + j], epsilon)
             cuda.syncthreads()
             for s in range(t, samples, stride):
                 ratio = zero
                 for j in range(d):
-                    ratio += upper[j, s]
+                    ratio += hidden[1, j, s]
                 parts[s, 0] = ratio
             cuda.syncthreads()
             if t // groups == 0:
@@ -70,21 +72,31 @@ def fused(number: Any, activate: Any, width: int, samples: int, threads: int) ->
                 fan_in, fan_out = widths[layer], widths[layer + 1]
                 weight, bias = offsets[2 * layer], offsets[2 * layer + 1]
                 last = layer == layers - 1
-                even = layer % 2 == 0
-                for unit in range(t // groups, fan_out, stride // groups):
-                    for i in range(s_each):
-                        acc[i] = flat[bias + unit]
-                    for j in range(fan_in):
-                        w = flat[weight + j * fan_out + unit]
+                below, above = layer % 2, (layer + 1) % 2
+                for first_unit in range(t // groups, fan_out, lanes * u_each):
+                    for u in range(u_each):
+                        # Past the last unit its weights are read again, and what comes of them is not used.
+                        unit = first_unit + u * lanes
+                        columns[u] = unit if unit < fan_out else fan_out - 1
                         for i in range(s_each):
-                            acc[i] += w * (lower[j, base + i] if even else upper[j, base + i])
-                    for i in range(s_each):
-                        if last:
-                            scores[i] += steps.log_bernoulli(x[n, unit], acc[i])
-                        elif even:
-                            upper[unit, base + i] = activate(acc[i])
-                        else:
-                            lower[unit, base + i] = activate(acc[i])
+                            acc[u, i] = flat[bias + columns[u]]
+                    for j in range(fan_in):
+                        for u in range(u_each):
+                            w = flat[weight + j * fan_out + columns[u]]
+                            for i in range(s_each):
+                                acc[u, i] += w * hidden[below, j, base + i]
+                    for u in range(u_each):
+                        unit = first_unit + u * lanes
+                        if unit < fan_out:
+                            for i in range(s_each):
+                                if last:
+                                    scores[i] += steps.log_bernoulli(x[n, unit], acc[0, i])
+                                else:
+                                    hidden[above, unit, base + i] = activate(acc[0, i])
+                        # The next unit moves to the front: registers have no index that is found at run time.
+                        for v in range(1, u_each):
+                            for i in range(s_each):
+                                acc[v - 1, i] = acc[v, i]
                 cuda.syncthreads()
             for i in range(s_each):
                 parts[base + i, t] = scores[i]
@@ -104,7 +116,7 @@ def fused(number: Any, activate: Any, width: int, samples: int, threads: int) ->
                             total = total * shrink + one
                             squares = squares * shrink * shrink + one
                             top = log_w
-                        elif log_w > lowest:
+                        elif log_w != lowest:  # true for NaN, which the sums must show
                             w = steps.exponential(log_w - top)
                             total += w
                             squares += w * w
@@ -175,8 +187,9 @@ def _added(shares: Any) -> tuple[Any, Any]:
     """The sums of all splits, from the largest of their maxima."""
     top, total, squares = np.moveaxis(shares.astype(np.float64), -1, 0)
     largest = top.max(axis=1)
+    largest[largest == -np.inf] = 0  # all weights zero, or NaN
     scale = np.exp(top - largest[:, None])
-    with np.errstate(divide="ignore"):  # all weights zero: their log is −inf
+    with np.errstate(divide="ignore"):  # the log of no weight is −inf
         return (
             largest + np.log((total * scale).sum(axis=1)),
             2 * largest + np.log((squares * scale**2).sum(axis=1)),

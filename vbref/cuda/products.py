@@ -58,60 +58,82 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
     """out = φ(A B + bias) φ'(gate), where a bias and a gate are given; A and B turned as said.
 
     A bias or a gate of length 0 is none. Shared rows of A are one longer than the tile, so that threads that
-    write a column meet different banks.
+    write a column meet different banks. What comes next is on its way from memory while the block multiplies
+    what it has. Slices of a block take turns on the inner axis, and their sums are added at the end.
     """
-    side, depth, micro = tile.side, tile.depth, tile.micro
+    side, depth, micro, slices = tile.side, tile.depth, tile.micro, tile.slices
     step = side // micro
     pitch = side + 1
-    threads = step * step
+    threads = step * step * slices
+    share, turns = side * depth // threads, depth // slices
     zero = number(0)
 
     def product(a, b, bias, gate, out):
         left = cuda.shared.array((depth, pitch), number)
         right = cuda.shared.array((depth, pitch), number)
         sums = cuda.local.array((micro, micro), number)
-        x, y = cuda.threadIdx.x, cuda.threadIdx.y
-        row, column = cuda.blockIdx.y * side, cuda.blockIdx.x * side
+        next_a = cuda.local.array(share, number)
+        next_b = cuda.local.array(share, number)
+        x, y, z = cuda.threadIdx.x, cuda.threadIdx.y, cuda.threadIdx.z
+        t = (z * step + y) * step + x
+        # Rows lie along the grid's first axis, the only one with room for millions of blocks.
+        row, column = cuda.blockIdx.x * side, cuda.blockIdx.y * side
         inner = a.shape[0] if turn_a else a.shape[1]
         for i in range(micro):
             for j in range(micro):
                 sums[i, j] = zero
-        for start in range(0, inner, depth):
-            for e in range(y * step + x, side * depth, threads):
+        for start in range(0, inner + depth, depth):
+            for g in range(share):
                 # Consecutive threads take what lies side by side in memory.
+                e = g * threads + t
+                i, r = (e // side, e % side) if turn_a else (e % depth, e // depth)
+                inside = start + i < inner and row + r < out.shape[0]
                 if turn_a:
-                    i, r = e // side, e % side
-                    inside = start + i < inner and row + r < out.shape[0]
-                    left[i, r] = a[start + i, row + r] if inside else zero
+                    next_a[g] = a[start + i, row + r] if inside else zero
                 else:
-                    i, r = e % depth, e // depth
-                    inside = start + i < inner and row + r < out.shape[0]
-                    left[i, r] = a[row + r, start + i] if inside else zero
+                    next_a[g] = a[row + r, start + i] if inside else zero
+                i, c = (e % depth, e // depth) if turn_b else (e // side, e % side)
+                inside = start + i < inner and column + c < out.shape[1]
                 if turn_b:
-                    i, c = e % depth, e // depth
-                    inside = start + i < inner and column + c < out.shape[1]
-                    right[i, c] = b[column + c, start + i] if inside else zero
+                    next_b[g] = b[column + c, start + i] if inside else zero
                 else:
-                    i, c = e // side, e % side
-                    inside = start + i < inner and column + c < out.shape[1]
-                    right[i, c] = b[start + i, column + c] if inside else zero
+                    next_b[g] = b[start + i, column + c] if inside else zero
+            if start > 0:
+                for q in range(z * turns, (z + 1) * turns):
+                    for i in range(micro):
+                        for j in range(micro):
+                            sums[i, j] += left[q, y + i * step] * right[q, x + j * step]
             cuda.syncthreads()
-            for q in range(depth):
+            for g in range(share):
+                e = g * threads + t
+                i, r = (e // side, e % side) if turn_a else (e % depth, e // depth)
+                left[i, r] = next_a[g]
+                i, c = (e % depth, e // depth) if turn_b else (e // side, e % side)
+                right[i, c] = next_b[g]
+            cuda.syncthreads()
+        for other in range(1, slices):
+            if z == other:
                 for i in range(micro):
                     for j in range(micro):
-                        sums[i, j] += left[q, y + i * step] * right[q, x + j * step]
+                        left[y + i * step, x + j * step] = sums[i, j]
             cuda.syncthreads()
-        for i in range(micro):
-            for j in range(micro):
-                r, c = row + y + i * step, column + x + j * step
-                if r < out.shape[0] and c < out.shape[1]:
-                    value = sums[i, j]
-                    if bias.shape[0] > 0:
-                        value += bias[c]
-                    value = activate(value)
-                    if gate.shape[0] > 0:
-                        value *= slope(gate[r, c])
-                    out[r, c] = value
+            if z == 0:
+                for i in range(micro):
+                    for j in range(micro):
+                        sums[i, j] += left[y + i * step, x + j * step]
+            cuda.syncthreads()
+        if z == 0:
+            for i in range(micro):
+                for j in range(micro):
+                    r, c = row + y + i * step, column + x + j * step
+                    if r < out.shape[0] and c < out.shape[1]:
+                        value = sums[i, j]
+                        if bias.shape[0] > 0:
+                            value += bias[c]
+                        value = activate(value)
+                        if gate.shape[0] > 0:
+                            value *= slope(gate[r, c])
+                        out[r, c] = value
 
     return product
 
@@ -147,7 +169,7 @@ def compiled(tile: Tile, number: Any, turned: tuple[bool, bool], activation: str
 @functools.cache
 def compiled_column_sums(number: Any) -> tuple[Any, tuple[int, int]]:
     """`column_sums`, compiled, and its block."""
-    block = (4, 2) if device.SIMULATED else (32, 8)
+    block = (4, 2) if device.SIMULATED else (32, 32)
     return device.kernel(column_sums(*block, number)), block
 
 

@@ -61,6 +61,39 @@ def power(base, exponent):
     return math.pow(base, exponent)
 
 
+@scalar
+def added(a, b):
+    """a + b."""
+    return a + b
+
+
+@scalar
+def larger(a, b):
+    """The larger of two."""
+    return a if a > b else b
+
+
+def over_block(threads: int, combine: Any) -> Any:
+    """A device function: each thread's number, combined in pairs over a block; all threads get the result.
+
+    `parts` is shared, and `threads` is a power of two.
+    """
+
+    def result(own, parts, t):
+        cuda.syncthreads()  # `parts` may still be read by whoever had it before
+        parts[t] = own
+        cuda.syncthreads()
+        half = threads // 2
+        while half > 0:
+            if t < half:
+                parts[t] = combine(parts[t], parts[t + half])
+            cuda.syncthreads()
+            half //= 2
+        return parts[0]
+
+    return device.function(result)
+
+
 def gather(number: Any, binarise: bool) -> Any:
     """out[i, j] = data[order[first + i], j], or that made 1 with this probability, else 0."""
     uniform, zero, one = UNIFORM[number], number(0), number(1)
@@ -94,7 +127,7 @@ def sample(number: Any) -> Any:
 
 def weights(number: Any, threads: int, weighted: bool) -> Any:
     """log p(x_n | z_r), a block a row; with `weighted` log p(x, z) − log q(z | x), the log-weight."""
-    normal, zero = NORMAL[number], number(0)
+    normal, zero, summed = NORMAL[number], number(0), over_block(threads, added)
 
     def log_weights(logits, x, h, z, clock, seed, out):
         parts = cuda.shared.array(threads, number)
@@ -107,60 +140,56 @@ def weights(number: Any, threads: int, weighted: bool) -> Any:
             for j in range(t, d, threads):
                 epsilon = normal(seed, clock[2] + r * d + j)
                 total += log_ratio(z[r, j], h[n, d + j], epsilon)
-        parts[t] = total
-        cuda.syncthreads()
-        half = threads // 2
-        while half > 0:
-            if t < half:
-                parts[t] += parts[t + half]
-            cuda.syncthreads()
-            half //= 2
+        total = summed(total, parts, t)
         if t == 0:
-            out[r] = parts[0]
+            out[r] = total
 
     return log_weights
 
 
-def iwae_bound(number: Any) -> Any:
-    """value_n = log mean_k w and c = ∂value/∂log w = w/Σ w, in place of log w; one thread a datum."""
-    zero = number(0)
+def iwae_bound(number: Any, threads: int) -> Any:
+    """value_n = log mean_k w and c = ∂value/∂log w = w/Σ w, in place of log w; a block a datum."""
+    zero, lowest = number(0), number(-np.inf)
+    summed, largest = over_block(threads, added), over_block(threads, larger)
 
     def bound(log_w, h, value):
-        n = cuda.grid(1)
-        rows = value.shape[0]
-        if n < rows:
-            samples = log_w.shape[0] // rows
-            top = log_w[n]
-            for k in range(1, samples):
-                top = log_w[k * rows + n] if log_w[k * rows + n] > top else top
-            total = zero
-            for k in range(samples):
-                w = exponential(log_w[k * rows + n] - top)
-                log_w[k * rows + n] = w
-                total += w
-            for k in range(samples):
-                log_w[k * rows + n] /= total
-            value[n] = top + logarithm(total / number(samples))
+        parts = cuda.shared.array(threads, number)
+        n, t, rows = cuda.blockIdx.x, cuda.threadIdx.x, value.shape[0]
+        first, step = n + t * rows, threads * rows
+        top = lowest
+        for r in range(first, log_w.shape[0], step):
+            top = larger(top, log_w[r])
+        top = largest(top, parts, t)
+        total = zero
+        for r in range(first, log_w.shape[0], step):
+            w = exponential(log_w[r] - top)
+            log_w[r] = w
+            total += w
+        total = summed(total, parts, t)
+        for r in range(first, log_w.shape[0], step):
+            log_w[r] /= total
+        if t == 0:
+            value[n] = top + logarithm(total / number(log_w.shape[0] // rows))
 
     return bound
 
 
-def elbo_bound(number: Any) -> Any:
-    """value_n = mean_k log p(x | z_k) − KL(q ‖ p), and c = 1/K in place of log p; one thread a datum."""
-    zero, one = number(0), number(1)
+def elbo_bound(number: Any, threads: int) -> Any:
+    """value_n = mean_k log p(x | z_k) − KL(q ‖ p), and c = 1/K in place of log p; a block a datum."""
+    zero, one, summed = number(0), number(1), over_block(threads, added)
 
     def bound(log_lik, h, value):
-        n = cuda.grid(1)
-        rows = value.shape[0]
-        if n < rows:
-            d, samples = h.shape[1] // 2, log_lik.shape[0] // rows
-            total = zero
-            for k in range(samples):
-                total += log_lik[k * rows + n]
-                log_lik[k * rows + n] = one / number(samples)
-            total /= number(samples)
-            for j in range(d):
-                total -= standard_normal_kl(h[n, j], h[n, d + j])
+        parts = cuda.shared.array(threads, number)
+        n, t, rows = cuda.blockIdx.x, cuda.threadIdx.x, value.shape[0]
+        d, share = h.shape[1] // 2, one / number(log_lik.shape[0] // rows)
+        total = zero
+        for r in range(n + t * rows, log_lik.shape[0], threads * rows):
+            total += share * log_lik[r]
+            log_lik[r] = share
+        for j in range(t, d, threads):
+            total -= standard_normal_kl(h[n, j], h[n, d + j])
+        total = summed(total, parts, t)
+        if t == 0:
             value[n] = total
 
     return bound
@@ -174,19 +203,24 @@ def cotangent(logits, x, c):
         logits[r, j] = c[r] * (x[r % x.shape[0], j] - sigmoid(logits[r, j]))
 
 
-def posterior(number: Any, weighted: bool) -> Any:
-    """d_h_n from d_z and c: for the ELBO plus −dKL/dh; `weighted` plus that of c (log p(z) − log q(z))."""
+def posterior(number: Any, weighted: bool, width: int, height: int) -> Any:
+    """d_h_n from d_z and c: for the ELBO plus −dKL/dh; `weighted` plus that of c (log p(z) − log q(z)).
+
+    A block has `width` coordinates of latent variables, and `height` threads each for the samples.
+    """
     normal, zero, half = NORMAL[number], number(0), number(0.5)
 
     def backward(d_z, c, z, h, clock, seed, d_h):
-        i = cuda.grid(1)
-        d = z.shape[1]
-        if i < h.shape[0] * d:
-            rows = h.shape[0]
-            n, j = i // d, i % d
+        locs = cuda.shared.array((height, width), number)
+        log_vars = cuda.shared.array((height, width), number)
+        x, y = cuda.threadIdx.x, cuda.threadIdx.y
+        i = cuda.blockIdx.x * width + x
+        d, rows = z.shape[1], h.shape[0]
+        n, j = i // d, i % d
+        d_loc = d_log_var = zero
+        if n < rows:
             scale = exponential(half * h[n, d + j])
-            d_loc = d_log_var = zero
-            for r in range(n, z.shape[0], rows):
+            for r in range(n + y * rows, z.shape[0], height * rows):
                 slope = d_z[r, j]
                 if weighted:
                     slope -= c[r] * z[r, j]
@@ -194,6 +228,13 @@ def posterior(number: Any, weighted: bool) -> Any:
                 d_loc += slope
                 epsilon = normal(seed, clock[2] + r * d + j)
                 d_log_var += slope * half * scale * epsilon
+        locs[y, x] = d_loc
+        log_vars[y, x] = d_log_var
+        cuda.syncthreads()
+        if y == 0 and n < rows:
+            for u in range(1, height):
+                d_loc += locs[u, x]
+                d_log_var += log_vars[u, x]
             if not weighted:
                 by_loc, by_log_var = standard_normal_kl_grad(h[n, j], h[n, d + j])
                 d_loc -= by_loc
@@ -206,7 +247,7 @@ def posterior(number: Any, weighted: bool) -> Any:
 
 def close(threads: int) -> Any:
     """Add the batch's values to the epoch's total, in float64, move the clock, set Adam's 1/(1 − βᵗ)."""
-    zero, one = np.float64(0), np.float64(1)
+    zero, one, summed = np.float64(0), np.float64(1), over_block(threads, added)
 
     def tick(values, draws, data_draws, total, clock, betas, corrections):
         parts = cuda.shared.array(threads, np.float64)
@@ -214,11 +255,8 @@ def close(threads: int) -> Any:
         own = zero
         for n in range(t, values.shape[0], threads):
             own += values[n]
-        parts[t] = own
-        cuda.syncthreads()
+        own = summed(own, parts, t)
         if t == 0:
-            for i in range(1, threads):
-                own += parts[i]
             total[0] += own
             clock[0] += 1
             clock[1] += values.shape[0]
@@ -255,3 +293,8 @@ def compiled(make: Any, *options: Any) -> Any:
 def reducers() -> int:
     """Threads of a block that sums: a power of two."""
     return 4 if device.SIMULATED else 128
+
+
+def strip() -> tuple[int, int]:
+    """A block that sums along columns: threads side by side, and threads a column."""
+    return (4, 2) if device.SIMULATED else (32, 8)

@@ -148,15 +148,14 @@ class Step:
         size = steps.reducers()
         log_weights = steps.compiled(steps.weights, t.number, size, weighted)
         log_weights[self.samples, size, t.stream](logits, self.x, h, self.z, t.clock, t.seed, self.c)
-        self._each(
-            steps.iwae_bound if weighted else steps.elbo_bound, (t.number,), self.rows, self.c, h, self.values
-        )
+        bound = steps.compiled(steps.iwae_bound if weighted else steps.elbo_bound, t.number, size)
+        bound[self.rows, size, t.stream](self.c, h, self.values)
         self._each(steps.cotangent, (), logits.size, logits, self.x, self.c)
         d_z = self.decoder.backward(logits, input_grad=True)
-        n = self.rows * t.model.latent_dim
-        self._each(
-            steps.posterior, (t.number, weighted), n, d_z, self.c, self.z, h, t.clock, t.seed, self.d_h
-        )
+        block = steps.strip()
+        posterior = steps.compiled(steps.posterior, t.number, weighted, *block)
+        blocks = device.blocks(self.rows * t.model.latent_dim, block[0])
+        posterior[blocks, block, t.stream](d_z, self.c, self.z, h, t.clock, t.seed, self.d_h)
         self.encoder.backward(self.d_h, input_grad=False)
 
     def update(self) -> None:
