@@ -53,10 +53,13 @@ def _isotropic(rng):
 
 
 def _at_posterior(rng):
-    """One code, and p_λ(w|z) = q(w|z)."""
-    w = energy.generators(rng, d=1)
-    total = (w.G.T @ w.G).item() + w.delta**2
-    return replace(w, E=w.G.T / total, sigma=np.array([w.delta / np.sqrt(total)]))
+    """Codes along orthogonal axes, as far each, so that q(w|z) is isotropic; and p_λ(w|z) = q(w|z)."""
+    d = int(rng.integers(1, 3))
+    w = energy.generators(rng, d=d, n=2)
+    G = np.linalg.qr(w.G)[0] * rng.uniform(0.5, 2)
+    total = (G.T @ G)[0, 0] + w.delta**2
+    scale = np.full(d, w.delta / np.sqrt(total))
+    return energy.linear_generator(G, w.delta, E=G.T / total, sigma=scale, P=w.P, m=w.m, c=w.c)
 
 
 def _lambda_1(w):
