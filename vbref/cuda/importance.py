@@ -161,16 +161,25 @@ class Evaluator:
 
     def shares(self, x: Any, h: Any, k: int, seed: int, first: int, total_rows: int) -> Any:
         """max, Σ e^(log w − max), Σ e^2(log w − max) (rows, splits, 3) on the device; x, h are there."""
-        rows, tiles = x.shape[0], device.blocks(k, self.samples)
-        splits = min(tiles, device.blocks(_BLOCKS, rows))
-        out = device.empty((rows, splits, 3), self.number)
-        run = compiled(self.number, self.model.decoder.activation, max(self.model.decoder.widths[:-1]),
-                       self.samples, self.threads)  # fmt: skip
-        run[(rows, splits), self.threads](
+        out = self.room(x.shape[0], k)
+        self.launch(x, h, k, seed, first, total_rows, out)
+        return out
+
+    def room(self, rows: int, k: int) -> Any:
+        """What `launch` fills: for each row as many splits of its k samples as keep the device busy."""
+        splits = min(device.blocks(k, self.samples), device.blocks(_BLOCKS, rows))
+        return device.empty((rows, splits, 3), self.number)
+
+    def launch(
+        self, x: Any, h: Any, k: int, seed: int, first: int, total_rows: int, out: Any, stream: Any = 0
+    ) -> None:
+        """Set `out` as `shares` gives it."""
+        decoder = self.model.decoder
+        run = compiled(self.number, decoder.activation, max(decoder.widths[:-1]), self.samples, self.threads)
+        run[out.shape[:2], self.threads, stream](
             x, h, self.params.flat, self.widths, self.offsets, np.uint64(seed),
             np.int64(first), np.int64(total_rows), np.int64(k), out,
         )  # fmt: skip
-        return out
 
     def log_sums(self, x: Any, k: int, seed: int, batch_size: int = 100) -> tuple[Any, Any]:
         """log Σ_k w and log Σ_k w² (N,), float64, of rows x (N, data_dim)."""

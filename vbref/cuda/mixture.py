@@ -130,13 +130,24 @@ class Rows:
 
     def __call__(self, x: Any, center: Any, frame: Frame) -> Statistics:
         """The statistics under the responsibilities of `frame`; x is the run's, which is on the device."""
-        k, d = frame.means.shape
-        dense, rows = frame.roots.ndim == 3, rows_a_block(k, d)
-        blocks = min(device.blocks(len(x), rows), 3 if device.SIMULATED else _BLOCKS)
-        shifts = frame.whitened(frame.origins - frame.means)
-        fixed = (center, frame.origins, shifts, frame.roots.reshape(k, -1), frame.offsets)
-        width = frame.roots[0].size
-        sums = [device.empty((blocks, *s), np.float64) for s in ((k,), (k, d), (k, width), ())]
-        compiled(k, d, dense, rows)[blocks, rows](self.x, *(device.put(a) for a in fixed), *sums)
+        launch, sums = self.prepared(center, frame)
+        launch()
         count, first, second, entropy = (array.copy_to_host().sum(axis=0) for array in sums)
         return from_origins(count, first, second.reshape(frame.roots.shape), float(entropy), frame.origins)
+
+    def prepared(self, center: Any, frame: Frame) -> tuple[Any, list[Any]]:
+        """What launches the kernel, on a stream if given, and what that fills: sums of each block."""
+        k, d = frame.means.shape
+        dense, rows = frame.roots.ndim == 3, rows_a_block(k, d)
+        blocks = min(device.blocks(len(self.x), rows), 3 if device.SIMULATED else _BLOCKS)
+        shifts = frame.whitened(frame.origins - frame.means)
+        fixed = (center, frame.origins, shifts, frame.roots.reshape(k, -1), frame.offsets)
+        arguments = [self.x, *(device.put(a) for a in fixed)]
+        width = frame.roots[0].size
+        sums = [device.empty((blocks, *s), np.float64) for s in ((k,), (k, d), (k, width), ())]
+        run = compiled(k, d, dense, rows)
+
+        def launch(stream: Any = 0) -> None:
+            run[blocks, rows, stream](*arguments, *sums)
+
+        return launch, sums
