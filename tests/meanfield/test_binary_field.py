@@ -223,6 +223,7 @@ def test_bad_fields_are_named(j, h, message):
         ({"init": [0.0, 1.1]}, r"init must be in \[-1, 1\]"),
         ({"sweep": "random"}, "sweep must be"),
         ({"damping": 1.0}, "damping must be"),
+        ({"damping": "a"}, "damping must be a finite number"),
         ({"n_init": 2}, "n_init must come with rng"),
         ({"init": [0.0, 0.0], "rng": 0}, "init or from rng"),
         ({"max_iter": 0}, "max_iter"),
@@ -240,6 +241,10 @@ def test_overflow_is_named():
 
 
 def test_sizes_and_order_are_named():
+    with pytest.raises(ValueError, match="coupling must be a finite number"):
+        BinaryField.curie_weiss(3, "a")
+    with pytest.raises(ValueError, match="constant must be a finite number"):
+        BinaryField(np.zeros((2, 2)), np.zeros(2), constant=1j)
     with pytest.raises(ValueError, match="n must be an integer >= 2"):
         BinaryField.curie_weiss(1, 1.0)
     with pytest.raises(ValueError, match="must be fitted first"):

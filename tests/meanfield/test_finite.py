@@ -157,6 +157,7 @@ def test_float32_is_taken_and_summed_in_float64():
         (np.array(0.0), {}, "an axis a variable"),
         (np.full((2, 2), -np.inf), {}, "possible state"),
         (np.zeros((2, 2)), {"init": [[0.5, 0.5]]}, "init must have 2 factors"),
+        (np.zeros((2, 2)), {"init": 3}, "init must be a list of factors"),
         (np.zeros((2, 2)), {"init": [[0.5, 0.5], [0.5, 0.6]]}, r"init\[1\] must sum to one"),
         (np.zeros((2, 2)), {"init": [[0.5, 0.5], [0.2, 0.3, 0.5]]}, r"init\[1\] must have shape"),
         (np.zeros((2, 2)), {"init": [[0.5, 0.5]] * 2, "rng": 0}, "init must come without"),

@@ -139,6 +139,7 @@ def test_it_rises_to_the_closed_form_at_any_scale(seed, d, noise, size):
         ([0.0, 0.0], np.eye(2), [[0, 1], [1]], "blocks must hold"),
         ([0.0, 0.0], np.eye(2), [[0, 1], []], "blocks must hold"),
         ([0.0, 0.0], np.eye(2), [[0.0, 1.0]], "blocks must hold"),
+        ([0.0, 0.0], np.eye(2), 3, "blocks must hold"),
     ],
 )
 def test_bad_input_is_named(mean, cov, blocks, message):

@@ -172,10 +172,85 @@ def test_stochastic_comes_close():
     assert abs(np.mean(late) - found.elbo) < 5 * np.std(late) / np.sqrt(200) + 0.001 * abs(found.elbo)
 
 
+def test_an_inverse_is_symmetric_enough():
+    """As np.linalg.inv leaves it: off by some 1e-12 of √(C_ii C_jj), more of a small entry itself."""
+    rng = np.random.default_rng(0)
+    column = np.array([1.0, 1e3, 1e-3])
+    for _ in range(200):
+        root = rng.standard_normal((3, 3)) * column
+        given = np.linalg.inv(np.linalg.inv(root.T @ root + np.diag(column**2)))
+        x = rng.standard_normal((5, 3)) * column
+        fitted = GaussianMixture(1, inverse_scale=given).fit(x)
+        assert fitted.elbo == GaussianMixture(1, inverse_scale=(given + given.T) / 2).fit(x).elbo
+    slip = np.diag(column**2)
+    slip[0, 1] = 1e-7 * column[1]
+    with pytest.raises(ValueError, match="inverse_scale must be symmetric"):
+        GaussianMixture(1, inverse_scale=slip).fit(x)
+
+
+def test_tiny_concentrations_cost_the_terms_digits_but_not_the_bound():
+    """What the docstring of `elbo_terms` says; the limit γ → 0 of one stick broken is one component."""
+    x = vbref.load_faithful()
+    model = GaussianMixture(6, concentration=1e-12, process=True).fit(x, rng=0, max_iter=50)
+    off = sum(model.elbo_terms.values()) - model.elbo
+    assert 0 < abs(off) < 1e-15 * max(map(abs, model.elbo_terms.values()))
+    usual = GaussianMixture(6, concentration=1e-3, process=True).fit(x, rng=0, max_iter=50)
+    assert sum(usual.elbo_terms.values()) == pytest.approx(usual.elbo, abs=1e-9)
+
+
+@pytest.mark.parametrize("far", [1e9, 1e100, 1e150])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mean_far_from_all_rows_gets_none_and_costs_no_digits(kind, far):
+    x = vbref.load_faithful()
+    near = GaussianMixture(2, covariance=kind).fit(x, means=[[3.0, 70.0], [4e3, 4e4]])
+    found = GaussianMixture(2, covariance=kind).fit(x, means=[[3.0, 70.0], [far, far]])
+    assert found.elbo == pytest.approx(near.elbo, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["x", "means", "the prior", "stochastic"])
+def test_what_float64_cannot_hold_is_named(name):
+    x, start = vbref.load_faithful(), [[2.0, 55.0], [4.0, 80.0]]
+    doors = {
+        "x": lambda: GaussianMixture(2).fit(x * 1e160, rng=0),
+        "means": lambda: GaussianMixture(2).fit(x, means=np.full((2, 2), 1e200)),
+        "the prior": lambda: GaussianMixture(2, mean=[1e200, 0.0]).fit(x, means=start),
+        "stochastic": lambda: GaussianMixture(2).fit_stochastic(x * 1e160, batch_size=50, epochs=1, rng=0),
+    }
+    with pytest.raises(ValueError, match=r"(x, the prior's numbers and the start|means) must .* float64"):
+        doors[name]()
+
+
+@pytest.mark.parametrize("method", ["log_predictive", "predict_proba"])
+def test_rows_too_far_for_their_squares_are_named(method):
+    model = GaussianMixture(2).fit(vbref.load_faithful(), rng=0)
+    assert np.isfinite(getattr(model, method)(np.full((1, 2), 1e140))).all()
+    with pytest.raises(ValueError, match="x must stay within what float64 can hold"):
+        getattr(model, method)(np.full((1, 2), 1e200))
+
+
+def test_converged_is_whether_the_last_sweep_stood_still():
+    x = vbref.load_faithful()
+    model = GaussianMixture(2).fit(x, rng=0, tol=1e-6)
+    bounds = [update.bound for update in model.history if update.factor == "components"]
+    still = abs(np.diff(bounds)) <= 1e-6 * np.abs(bounds[1:])
+    assert model.converged
+    assert still[-1]
+    assert not still[:-1].any()
+    assert not GaussianMixture(2).fit(x, rng=0, tol=1e-6, max_iter=len(bounds) - 1).converged
+    assert not GaussianMixture(2).fit_stochastic(x, batch_size=50, epochs=1, rng=0).converged
+
+
 @pytest.mark.parametrize(
     ("options", "name"),
     [
         ({"n_components": 0}, "n_components"),
+        ({"process": "no"}, "process must be True or False"),
+        ({"process": 1}, "process must be True or False"),
+        ({"inverse_scale": True}, "inverse_scale must hold real numbers, was bool"),
+        ({"inverse_scale": 1j}, "inverse_scale must hold real numbers, was complex"),
+        ({"inverse_scale": np.ma.masked_array(np.eye(2))}, "inverse_scale must not be a masked array"),
+        ({"mean": [[1.0], [1.0, 2.0]]}, "mean must be an array"),
+        ({"concentration": 10**400}, "concentration must be a finite number"),
         ({"n_components": 2.0}, "n_components"),
         ({"concentration": 0.0}, "concentration"),
         ({"concentration": np.nan}, "concentration"),
@@ -207,6 +282,16 @@ def test_hyperparameters_out_of_range(options, name):
         (np.zeros((3, 2)), {"resp": np.full((2, 2), 0.5)}, "resp must have shape"),
         (np.zeros((3, 2)), {"means": np.zeros((3, 2))}, "means must have shape"),
         (np.zeros((3, 2)), {"rng": 0, "n_init": 0}, "n_init"),
+        (
+            np.zeros((3, 2)),
+            {"resp": np.full((3, 2), 0.5), "n_init": 3},
+            "n_init must be 1 with resp or means",
+        ),
+        (np.zeros((3, 2)), {"means": np.zeros((2, 2)), "n_init": 3}, "n_init must be 1 with resp or means"),
+        (None, {"rng": 0}, "x must be float32 or float64, was object"),
+        (3.0, {"rng": 0}, "x must have shape"),
+        (np.zeros((3, 2), ">f8"), {"rng": 0}, "x must be in this machine's byte order"),
+        (np.ma.masked_array(np.zeros((3, 2))), {"rng": 0}, "x must not be a masked array"),
         (np.zeros((3, 2)), {"rng": 0, "tol": -1.0}, "tol"),
     ],
 )
@@ -224,5 +309,7 @@ def test_other_doors():
         model.predict_proba(np.zeros((3, 5)))
     with pytest.raises(ValueError, match="step must be in"):
         model.fit_stochastic(vbref.load_faithful(), batch_size=50, epochs=1, rng=0, step=lambda t: 0.0)
+    with pytest.raises(ValueError, match="step\\(1\\) must be a finite number"):
+        model.fit_stochastic(vbref.load_faithful(), batch_size=50, epochs=1, rng=0, step=lambda t: "a")
     with pytest.raises(ValueError, match="batch_size"):
         model.fit_stochastic(vbref.load_faithful(), batch_size=0, epochs=1, rng=0)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vbref.meanfield.engine import Ascent, Bound, Update, ascend, best_of, check_limits
-from vbref.meanfield.limits import within_float64
+from vbref.meanfield.limits import number, within_float64
 from vbref.meanfield.spins import Enumeration, enumerate_spins
 from vbref.numerics import check
 
@@ -37,14 +37,14 @@ class BinaryField:
 
     def __init__(self, couplings: ArrayLike, fields: ArrayLike, *, constant: float = 0.0) -> None:
         j, h = check.floats(couplings=couplings, fields=fields)
-        (c,) = check.floats(constant=float(constant))
         check.shape("fields", h, (None,))
         check.shape("couplings", j, (len(h), len(h)))
         if len(h) == 0:
             raise ValueError("fields must have at least one spin, has none")
         if not np.array_equal(j, j.T) or np.diagonal(j).any():
             raise ValueError("couplings must be symmetric with a zero diagonal, are not")
-        self.couplings, self.fields, self.constant = j.astype(np.float64), h.astype(np.float64), float(c)
+        self.couplings, self.fields = j.astype(np.float64), h.astype(np.float64)
+        self.constant = number("constant", constant)
         self._fitted: _Run | None = None
 
     @classmethod
@@ -68,7 +68,8 @@ class BinaryField:
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 2:
             raise ValueError(f"n must be an integer >= 2, was {n!r}")
-        return cls(coupling / (n - 1) * (1 - np.eye(n)), np.full(n, float(field)))
+        pair = number("coupling", coupling) / (n - 1)
+        return cls(pair * (1 - np.eye(n)), np.full(n, number("field", field)))
 
     @within_float64("couplings and fields")
     def fit(
@@ -93,7 +94,7 @@ class BinaryField:
         check_limits(tol, max_iter)
         if sweep not in ("sequential", "parallel"):
             raise ValueError(f"sweep must be 'sequential' or 'parallel', was {sweep!r}")
-        if not 0 <= damping < 1:
+        if not 0 <= number("damping", damping) < 1:
             raise ValueError(f"damping must be in [0, 1), was {damping!r}")
         if sum(given is not None for given in (init, rng)) > 1 or (rng is None and n_init != 1):
             raise ValueError("a fit must start from init or from rng, and n_init must come with rng")

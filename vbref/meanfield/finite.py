@@ -169,6 +169,8 @@ def _start(
 
 
 def _factors(shape: tuple[int, ...], init: Sequence[ArrayLike]) -> list[Array]:
+    if not isinstance(init, Sequence) and np.ndim(init) == 0:
+        raise ValueError(f"init must be a list of factors, one an axis of log_joint, was {init!r}")
     if len(init) != len(shape):
         raise ValueError(f"init must have {len(shape)} factors, one an axis of log_joint, has {len(init)}")
     named: dict[str, Any] = {f"init[{j}]": q for j, q in enumerate(init)}

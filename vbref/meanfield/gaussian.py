@@ -170,7 +170,7 @@ class Gaussian:
 
 def _partition(d: int, blocks: Blocks | None) -> list[NDArray[np.intp]]:
     given: Any = [[j] for j in range(d)] if blocks is None else blocks
-    arrays = [np.asarray(block) for block in given]
+    arrays = [np.asarray(block) for block in given] if isinstance(given, Sequence | np.ndarray) else []
     whole = all(a.ndim == 1 and len(a) and a.dtype.kind in "iu" for a in arrays)
     if not whole or sorted(np.concatenate(arrays).tolist() if arrays else []) != list(range(d)):
         raise ValueError(f"blocks must hold each of 0..{d - 1} once, in non-empty lists, was {blocks!r}")

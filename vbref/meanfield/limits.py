@@ -1,9 +1,19 @@
-"""What float64 cannot hold, as an error that names the arguments."""
+"""Numbers at the door, and what float64 cannot hold, as errors that name the arguments."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
+
+
+def number(name: str, value: Any) -> float:
+    """The value as a float; ValueError unless it is a finite real number, and no boolean."""
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not real or not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{name} must be a finite number, was {value!r}")
+    return float(value)
 
 
 @contextmanager

@@ -11,16 +11,14 @@ normalisers (Bishop 10.70 with 10.57–10.63 put in), so that the difference is 
 comes from these:
 
 - tied: it uses ν_0 + N/K and C of a K-th of the rows, K times. q(z) and E[Λ] are those of one Wishart with
-Kν_0 and
-  KC_0, which is the model that the bridge leads to.
-- diag, spherical: it takes E[log|Λ|] from a Wishart, Σ_d ψ((ν−d)/2), where D independent gammas have D
-ψ(ν/2) and one
-  has D ψ(Dν/2): that is full covariances with a q that is held diagonal or round. The bridge leads to the
-  bound of the diagonal or spherical model at its q(z), which that model would still improve.
+  Kν_0 and KC_0, which is the model that the bridge leads to.
+- diag, spherical: it takes E[log|Λ|] from a Wishart, Σ_d ψ((ν−d)/2), where D independent gammas have
+  D ψ(ν/2) and one has D ψ(Dν/2): that is full covariances with a q that is held diagonal or round. The
+  bridge leads to the bound of the diagonal or spherical model at its q(z), which that model would still
+  improve.
 - process: it leaves the last stick random: `truncation="posterior"`.
-- reg_covar r adds N_k r to the diagonal of C_k, off the optimum; the bound of that q has ½ r Σ_k N_k tr
-E[Λ_k] more
-  than the normalisers say.
+- reg_covar r adds N_k r to the diagonal of C_k, off the optimum; the bound of that q has
+  ½ r Σ_k N_k tr E[Λ_k] more than the normalisers say.
 """
 
 import math

@@ -1,12 +1,12 @@
 """Hyperparameters at the door, and the prior that they and the rows make."""
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vbref.meanfield.mixture.components import ComponentPrior, Gammas, Precision, Wishart
+from vbref.meanfield.mixture.door import numbers, positive_number
 from vbref.meanfield.mixture.rows import default_inverse_scale
 from vbref.meanfield.mixture.state import Prior
 from vbref.meanfield.mixture.statistics import Statistics
@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 
 KINDS = ("full", "tied", "diag", "spherical")
 TRUNCATIONS = ("model", "posterior")
+_ASYMMETRY = 1e-8  # of √(C_ii C_jj): well above what an inverse leaves, well below what a slip does
 
 
 def check_words(covariance: str, truncation: str) -> None:
@@ -25,14 +26,6 @@ def check_words(covariance: str, truncation: str) -> None:
         raise ValueError(f"covariance must be one of {', '.join(KINDS)}, was {covariance!r}")
     if truncation not in TRUNCATIONS:
         raise ValueError(f"truncation must be one of {', '.join(TRUNCATIONS)}, was {truncation!r}")
-
-
-def positive_number(name: str, value: Any) -> float:
-    """The value as a float; ValueError unless it is a finite real number > 0."""
-    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not real or not 0 < value < math.inf:
-        raise ValueError(f"{name} must be a number > 0, was {value!r}")
-    return float(value)
 
 
 def make_prior(model: Any, whole: Statistics, center: Array) -> Prior:
@@ -64,33 +57,34 @@ def _precision(model: Any, whole: Statistics, center: Array) -> Precision:
 
 def _inverse_scale(value: ArrayLike, kind: str, d: int) -> Array:
     """A matrix, a vector or a number as the kind asks; a number stands for so many times the identity."""
-    array = np.asarray(value, np.float64)
+    array = numbers("inverse_scale", value)
     if array.ndim == 0:
         number = positive_number("inverse_scale", array.item())
         return {"diag": np.full(d, number), "spherical": np.array([number])}.get(kind, number * np.eye(d))
     if kind == "spherical":
         raise ValueError(f"inverse_scale must be a number for spherical covariances, has shape {array.shape}")
-    check.floats(inverse_scale=array)
     if kind == "diag":
         check.shape("inverse_scale", array, (d,))
         check.positive(inverse_scale=array)
-    else:
-        check.shape("inverse_scale", array, (d, d))
-        _check_definite(array)
-    return array
+        return array
+    check.shape("inverse_scale", array, (d, d))
+    return _definite(array)
 
 
-def _check_definite(matrix: Array) -> None:
-    if not np.allclose(matrix, matrix.T, rtol=1e-12, atol=0):
+def _definite(matrix: Array) -> Array:
+    """Its symmetric part: np.linalg.inv is symmetric but for rounding, relative to √(C_ii C_jj)."""
+    size = np.sqrt(np.abs(np.diagonal(matrix)))
+    if not (np.abs(matrix - matrix.T) <= _ASYMMETRY * size * size[:, None]).all():
         raise ValueError("inverse_scale must be symmetric, is not")
+    symmetric = matrix / 2 + matrix.T / 2
     try:
-        np.linalg.cholesky(matrix)
+        np.linalg.cholesky(symmetric)
     except np.linalg.LinAlgError:
         raise ValueError("inverse_scale must be positive definite, is not") from None
+    return symmetric
 
 
 def _vector(name: str, value: ArrayLike, d: int) -> Array:
-    array = np.asarray(value, np.float64)
-    check.floats(**{name: array})
+    array = numbers(name, value)
     check.shape(name, array, (d,))
     return array

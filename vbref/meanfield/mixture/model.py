@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vbref.meanfield.engine import Ascent, Update, ascend, best_of, check_count, check_limits
+from vbref.meanfield.limits import within_float64
 from vbref.meanfield.mixture import rows, stochastic
-from vbref.meanfield.mixture.hyper import check_words, make_prior, positive_number
+from vbref.meanfield.mixture.door import check_start, checked_rows, numbers, positive_number, switch
+from vbref.meanfield.mixture.hyper import check_words, make_prior
 from vbref.meanfield.mixture.start import nearest_mean, seeds
 from vbref.meanfield.mixture.state import Prior, State
 from vbref.meanfield.mixture.statistics import Statistics, centred, empty, gather, moments, responsibilities
@@ -17,6 +19,7 @@ from vbref.numerics.device import choice
 
 Array = NDArray[np.float64]
 Start = Callable[[np.random.Generator], Statistics]
+_IN_RANGE = "x, the prior's numbers and the start"
 
 
 class GaussianMixture:
@@ -60,9 +63,10 @@ class GaussianMixture:
         self.mean, self.inverse_scale = mean, inverse_scale
         self.mean_precision = positive_number("mean_precision", mean_precision)
         self.df = None if df is None else positive_number("df", df)
-        self.covariance, self.process, self.truncation = covariance, bool(process), truncation
+        self.covariance, self.process, self.truncation = covariance, switch("process", process), truncation
         self._fitted: State | None = None
 
+    @within_float64(_IN_RANGE)
     def fit(
         self,
         x: ArrayLike,
@@ -107,6 +111,7 @@ class GaussianMixture:
         self._fitted = best_of(attempt, n_init, generator)
         return self
 
+    @within_float64(_IN_RANGE)
     def fit_stochastic(
         self,
         x: ArrayLike,
@@ -134,6 +139,7 @@ class GaussianMixture:
         self._fitted = state
         return self
 
+    @within_float64(_IN_RANGE)
     def started(
         self,
         x: ArrayLike,
@@ -149,15 +155,9 @@ class GaussianMixture:
     def _prepared(
         self, x: ArrayLike, rng: Any, n_init: int, resp: ArrayLike | None, means: ArrayLike | None
     ) -> tuple[NDArray[Any], Prior, Start, np.random.Generator]:
-        check_count(n_init=n_init)
-        given = [
-            name for name, value in (("rng", rng), ("resp", resp), ("means", means)) if value is not None
-        ]
-        if (not given and self.n_components > 1) or {"resp", "means"} <= set(given):
-            raise ValueError(
-                "a fit must start from one of rng, resp, means: " + (" and ".join(given) or "none given")
-            )
-        generator, data = check.generator(0 if rng is None else rng), rows.checked(x)
+        starts = {"rng": rng, "resp": resp, "means": means}
+        check_start([name for name, value in starts.items() if value is not None], self.n_components, n_init)
+        generator, data = check.generator(0 if rng is None else rng), checked_rows(x)
         center = rows.center_of(data)
         whole = rows.overall(data, center)
         prior = make_prior(self, whole, center)
@@ -173,13 +173,12 @@ class GaussianMixture:
             return lambda rng: first
         if means is None:
             return lambda rng: nearest_mean(x, center, seeds(x, k, center, scale, rng), scale, dense)
-        given = np.asarray(means, np.float64)
+        given = numbers("means", means)
         check.shape("means", given, (k, x.shape[1]))
-        check.floats(means=given)
         return lambda rng: nearest_mean(x, center, given - center, scale, dense)
 
     def _moments(self, x: NDArray[Any], prior: Prior, resp: ArrayLike) -> Statistics:
-        r = np.asarray(resp, np.float64)
+        r = numbers("resp", resp)
         check.shape("resp", r, (len(x), self.n_components))
         check.probabilities(resp=r)
         dense = prior.components.precision.dense
@@ -203,7 +202,12 @@ class GaussianMixture:
 
     @property
     def elbo_terms(self) -> dict[str, float]:
-        """The terms of Bishop 10.71–10.77, in nats, with their signs in the bound: their sum is `elbo`."""
+        """The terms of Bishop 10.71–10.77, in nats, with their signs in the bound: their sum is `elbo`.
+
+        To the rounding of the largest of them: E[log p(π)] and −E[log q(π)] cancel where concentrations are
+        tiny, so that at 1e-12, where each is near 1e12, the sum is off by 1e-4. `elbo` itself takes their
+        difference from a closed form, and loses nothing.
+        """
         return self._state.terms()
 
     @property
@@ -215,6 +219,11 @@ class GaussianMixture:
     def ascent(self) -> Ascent:
         """The history, and whether it converged."""
         return self._state.ascent
+
+    @property
+    def converged(self) -> bool:
+        """Whether the last sweep changed the bound by less than the tolerance; never after `fit_stochastic`."""
+        return self._state.ascent.converged
 
     @property
     def weights(self) -> Array:
@@ -243,6 +252,7 @@ class GaussianMixture:
             "inverse_scale": c.law.inverse_scale,
         }
 
+    @within_float64("x")
     def predict_proba(self, x: ArrayLike) -> NDArray[Any]:
         """q(z = k) (N, K) of rows x (N, D), as the E-step gives them; in the dtype of x."""
         state, frame = self._state, self._state.frame()
@@ -252,6 +262,7 @@ class GaussianMixture:
 
         return self._by_parts(x, proba)
 
+    @within_float64("x")
     def log_predictive(self, x: ArrayLike) -> NDArray[Any]:
         """log p(x | data) under q, (N,) in nats, of rows x (N, D): a mixture of Students (Bishop 10.81).
 
@@ -283,7 +294,7 @@ class GaussianMixture:
         return [lambda rows: density(rows)[:, :1] - first + np.log(left)]
 
     def _by_parts(self, x: ArrayLike, function: Callable[[NDArray[Any]], Array]) -> NDArray[Any]:
-        data = rows.checked(x, self._state.x.shape[1])
+        data = checked_rows(x, self._state.x.shape[1])
         width = data.shape[1] * (self.n_components + 1)
         return np.concatenate([function(part) for part in rows.parts(data, width)]).astype(data.dtype)
 

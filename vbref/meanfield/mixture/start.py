@@ -10,6 +10,7 @@ from vbref.meanfield.mixture.statistics import Frame, Statistics, centred, gathe
 Array = NDArray[np.float64]
 
 _SAMPLE, _ROUNDS = 4096, 10
+_FAR = 1e3  # standard deviations of the data from its centre
 _NARROW = 1e3  # standard deviations of the data to one of a starting component, so that it takes rows whole
 
 
@@ -49,8 +50,14 @@ def nearest_mean(x: NDArray[Any], center: Array, means: Array, scale: Array, den
     """The statistics when each row belongs to the nearest of the means, columns divided by `scale`.
 
     An E-step with components so narrow that a row's responsibilities are 0 and 1; rows between equal means
-    are shared between them.
+    are shared between them. Moments are taken from the means, or from where these come nearest to the rows,
+    as from far off they would lose their digits. Raises ValueError for means so far from all rows that their
+    distances are not in float64.
     """
     roots = np.tile(_NARROW / scale, (len(means), 1))
     roots = roots[:, :, None] * np.eye(means.shape[1]) if dense else roots
-    return gather(x, center, Frame(means, roots, np.zeros(len(means)), means))
+    origins = np.clip(means, -_FAR * scale, _FAR * scale)
+    found = gather(x, center, Frame(means, roots, np.zeros(len(means)), origins))
+    if not np.isfinite(found.count).all():
+        raise ValueError("means must be nearer to the rows: squares of the distances overflow float64")
+    return found

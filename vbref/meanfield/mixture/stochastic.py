@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from vbref.meanfield.engine import Update
+from vbref.meanfield.limits import number
 from vbref.meanfield.mixture.statistics import gather
 
 DELAY, FORGETTING = 1.0, 0.7
@@ -40,7 +41,7 @@ def ascend(
         order = rng.permutation(n) if size < n else np.arange(n)
         for first in range(0, n - size + 1, size):
             t += 1
-            rho = step(t)
+            rho = number(f"step({t})", step(t))
             if not 0 < rho <= 1:
                 raise ValueError(f"step must be in (0, 1], was {rho} at t = {t}")
             batch = state.x if size == n else state.x[np.sort(order[first : first + size])]
