@@ -66,11 +66,10 @@ class Sticks:
 
     def posterior(self, count: Array) -> Weights:
         """q(v) given N_k: E[log π_k] = E[log v_k] + Σ_{j<k} E[log(1 − v_j)]."""
-        after = np.cumsum(count[::-1])[::-1] - count
+        after = np.append(np.cumsum(count[:0:-1])[::-1], 0.0)  # sums, not differences, of what may be tiny
         broken = slice(0, self.components - self.whole)
         gamma = self.concentration
-        n, rest = count[broken], np.maximum(after[broken], 0)
-        a, b = 1 + n, gamma + rest
+        a, b = 1 + count[broken], gamma + after[broken]
         log_v, log_left = digamma(a) - digamma(a + b), digamma(b) - digamma(a + b)
         return Weights(
             parameters=(a, b),
