@@ -178,6 +178,11 @@ def test_bad_usage_is_one_clear_line(tmp_path, capsys, monkeypatch, argv, messag
     assert not os.path.exists("runs")
 
 
+def test_the_package_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "vbref", "--version"], capture_output=True, text=True)
+    assert done.stdout == f"vbref {vbref.__version__}\n"
+
+
 def test_broken_files_are_one_clear_line(tmp_path, capsys):
     broken = tmp_path / "broken.npz"
     broken.write_bytes(b"PK\x03\x04 broken")

@@ -131,7 +131,9 @@ def _add_train(verbs: Any) -> None:
 
 def _add_setting(parser: Any, name: str, sharing: Sequence[Any]) -> None:
     """One flag for all systems that have a setting of this name; each refuses later what is another's."""
-    flag, kinds = "--" + name.replace("_", "-"), {int: _count, float: _not_negative}
+    flag = "--" + name.replace("_", "-")
+    zero = any(setting.zero for setting in sharing)
+    kinds = {int: _count, float: _not_negative if zero else _positive}
     text = "; ".join(setting.help for setting in sharing)
     if choices := [choice for setting in sharing for choice in setting.choices]:
         parser.add_argument(flag, choices=choices, help=text)
@@ -309,7 +311,13 @@ def _print_bounds(task: Any, found: list[dict[str, float]]) -> None:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from vbref import runs
+    from vbref.systems import mixture
 
+    if (args.folder / mixture.RESULT).exists():
+        raise ValueError(
+            f"{args.folder} holds a mixture, fitted to all rows: none are held out to evaluate it on;"
+            f" its bound on their log evidence is in {mixture.RESULT}"
+        )
     task, params = runs.load(args.folder)
     found = runs.bounds(task, params)
     _print_bounds(task, found)

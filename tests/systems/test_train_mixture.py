@@ -8,6 +8,7 @@ import pytest
 import vbref
 from vbref import cli
 from vbref.meanfield import GaussianMixture
+from vbref.systems import mixture
 
 
 def test_old_faithful(tmp_path, capsys):
@@ -24,6 +25,53 @@ def test_old_faithful(tmp_path, capsys):
     np.testing.assert_array_equal(np.load(tmp_path / "posterior.npz")["mean"], expected.posterior["mean"])
     for name in ("bound.png", "mixture.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_folder_is_whole_before_the_report(tmp_path):
+    """Whoever reads it may leave after the first lines, as head does."""
+
+    def gone(line):
+        if "rows of" not in line:
+            raise BrokenPipeError
+
+    few = {"components": 2, "restarts": 1}
+    with pytest.raises(BrokenPipeError):
+        mixture.train(few, tmp_path / "run", gone)
+    assert {"mixture.json", "posterior.npz", "bound.png"} <= {
+        path.name for path in (tmp_path / "run").iterdir()
+    }
+
+
+def test_without_matplotlib_the_report_comes_all_the_same(tmp_path, monkeypatch, capsys):
+    def missing(*arguments):
+        raise ImportError("pictures need matplotlib")
+
+    monkeypatch.setattr(mixture, "draw", missing)
+    assert cli.main(["train", "mixture", "--components", "2", "--restarts", "1", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert "ELBO" in printed.out
+    assert "pictures need matplotlib" in printed.err
+
+
+def test_evaluate_says_that_nothing_is_held_out(tmp_path, capsys):
+    mixture.train({"components": 1, "restarts": 1}, tmp_path, lambda line: None)
+    assert cli.main(["evaluate", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "holds a mixture" in said
+    assert "mixture.json" in said
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "many"])
+def test_one_rule_for_the_concentration(value, capsys):
+    assert cli.main(["train", "mixture", "--concentration", value]) == 2
+    assert f"argument --concentration: must be a number > 0, was '{value}'" in capsys.readouterr().err
+
+
+def test_other_files_are_told_what_is_read(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("1.0,2.0\n")
+    assert cli.main(["train", "mixture", "--data", str(tmp_path / "a.csv")]) == 2
+    assert "(data are read from .npz, .npy, idx and idx.gz files)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,10 @@ def _header(file: BinaryIO) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES or magic[3] == 0:
         found = magic.hex(" ") or "nothing"
-        raise ValueError(f"starts with {found}, not with 00 00, a type code and the number of axes")
+        raise ValueError(
+            f"starts with {found}, not with 00 00, a type code and the number of axes"
+            " (data are read from .npz, .npy, idx and idx.gz files)"
+        )
     axes = file.read(4 * magic[3])
     if len(axes) < 4 * magic[3]:
         raise ValueError(f"truncated in its header of {magic[3]} axes")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vbref.meanfield import GaussianMixture
 
 Config = dict[str, Any]
+RESULT = "mixture.json"
 SETTINGS = {
     "components": Setting(6, "mixture: components (6)"),
     "covariance": Setting(
@@ -43,7 +44,11 @@ def completed(given: Config) -> Config:
 
 
 def train(given: Config, folder: Path, say: Callable[[str], None] = print) -> "GaussianMixture":
-    """Fit a mixture with the settings given, write the folder; ImportError where matplotlib is missing."""
+    """Fit a mixture with the settings given, write the folder, then report.
+
+    Whoever reads the report may leave: the folder is whole by then. ImportError where matplotlib is missing,
+    at the very end.
+    """
     from vbref.meanfield import GaussianMixture
 
     config = completed(given)
@@ -57,17 +62,19 @@ def train(given: Config, folder: Path, say: Callable[[str], None] = print) -> "G
     )
     say(f"mixture on {config['data']}: {len(rows)} rows of {rows.shape[1]} values")
     model.fit(rows, rng=config["seed"], n_init=config["restarts"], progress=True)
-    for line in report(model):
-        say(line)
     folder.mkdir(parents=True, exist_ok=True)
     write(model, config, folder)
-    draw(model, rows, folder)
+    try:
+        draw(model, rows, folder)
+    finally:
+        for line in report(model):
+            say(line)
     return model
 
 
 def report(model: "GaussianMixture") -> list[str]:
     """The bound term by term, the components, and how the run ended."""
-    ending = "converged" if model.ascent.converged else "not converged"
+    ending = "converged" if model.converged else "not converged"
     lines = [f"{ending} after {model.ascent.sweeps} sweeps of the best start", "", "the bound, in nats"]
     lines += [f"{name:>28} {value:14.4f}" for name, value in model.elbo_terms.items()]
     lines += [f"{'ELBO':>28} {model.elbo:14.4f}", "", "weight  mean"]
@@ -83,7 +90,7 @@ def write(model: "GaussianMixture", config: Config, folder: Path) -> None:
     """mixture.json and posterior.npz."""
     history = [list(update) for update in model.history]
     result = {"elbo": model.elbo, "terms": model.elbo_terms, "weights": model.weights.tolist()}
-    checkpoint.write_json(folder / "mixture.json", {"config": config, **result, "history": history})
+    checkpoint.write_json(folder / RESULT, {"config": config, **result, "history": history})
     posterior = {
         f"{name}.{i}" if isinstance(value, tuple) else name: array
         for name, value in model.posterior.items()

@@ -222,7 +222,7 @@ class GaussianMixture:
 
     @property
     def converged(self) -> bool:
-        """Whether the last sweep changed the bound by less than the tolerance; never after `fit_stochastic`."""
+        """Whether the last sweep changed the bound by less than the tolerance; not after `fit_stochastic`."""
         return self._state.ascent.converged
 
     @property
