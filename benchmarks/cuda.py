@@ -1,14 +1,17 @@
 """`python -m benchmarks.cuda [CASE…] [--json FILE]`: each kernel's time, its floor, and PyTorch beside it.
 
-The floor is bytes over bandwidth or operations over peak, whichever is longer, both measured here first by a
-kernel that copies and one that multiplies and adds. Times are of the device, by events around many launches,
-medians of rounds; PyTorch's have TF32 off, and apart, on. Exit 2 where there is no GPU.
+The floor is bytes over bandwidth or operations over peak, whichever is longer, both measured here first: by
+copies, and by a kernel that multiplies and adds. Times are of the device, by events around many calls,
+medians of rounds. A launch from Python can take longer than its kernel, so that kernels are timed as CUDA
+graphs of several launches; PyTorch is timed both ways, with TF32 off, and apart, on. FILE is written anew
+after each case. Exit 1 where a case failed, 2 where there is no GPU.
 """
 
 import argparse
 import json
 import statistics
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -20,13 +23,17 @@ from benchmarks.machine import machine
 
 @dataclass(frozen=True)
 class Case:
-    """One piece of work on device arrays: what launches it, ours and peers, and what it must move and do."""
+    """One piece of work on device arrays: what launches it, ours and peers, and what it must move and do.
+
+    `kernels` launch on the stream they are given, and are timed in a graph; `ours` and `peers` as they are.
+    """
 
     name: str
     dtype: str
-    ours: dict[str, Callable[[], object]]
     bytes: float
     operations: float
+    kernels: dict[str, Callable[[Any], object]] = field(default_factory=dict)
+    ours: dict[str, Callable[[], object]] = field(default_factory=dict)
     peers: dict[str, Callable[[], object]] = field(default_factory=dict)
 
 
@@ -44,7 +51,7 @@ class Peaks:
 
 
 def main() -> int:
-    """Measure and print; 0, or 2 where there is no GPU or no such case."""
+    """Measure and print; 0, 1 where a case failed, or 2 where there is no GPU or no such case."""
     arguments = _parser().parse_args()
     from vbref.cuda import device
 
@@ -62,12 +69,19 @@ def main() -> int:
     peaks = _peaks(arguments.rounds)
     print(f"{gpu()}\n{peaks.bytes / 1e12:.2f} TB/s, {peaks.float32 / 1e12:.1f} TFLOP/s float32, "
           f"{peaks.float64 / 1e12:.1f} float64, all measured")  # fmt: skip
-    rows = [_row(CASES[name], peaks, arguments.rounds) for name in arguments.cases or CASES]
-    result = {"gpu": gpu(), "machine": machine(), "peaks": asdict(peaks), "cases": rows}
-    if arguments.json:
-        with open(arguments.json, "w") as file:
-            json.dump(result, file, indent=1)
-    return 0
+    rows: list[dict[str, Any]] = []
+    failed = 0
+    for name in arguments.cases or CASES:
+        try:
+            rows.append(_row(CASES[name], peaks, arguments.rounds))
+        except Exception:  # one case that fails must not cost the figures of the rest
+            traceback.print_exc()
+            failed = 1
+        if arguments.json:
+            result = {"gpu": gpu(), "machine": machine(), "peaks": asdict(peaks), "cases": rows}
+            with open(arguments.json, "w") as file:
+                json.dump(result, file, indent=1)
+    return failed
 
 
 def gpu() -> str:
@@ -110,15 +124,31 @@ def _events(run: Callable[[], object], calls: int) -> float:
     return cuda.event_elapsed_time(start, end) / 1e3 / calls
 
 
+def replayed(run: Callable[[Any], object], rounds: int, launches: int = 10) -> float:
+    """Seconds of one call on the device, of a graph of so many."""
+    from numba import cuda
+
+    from vbref.cuda.graph import Graph
+
+    stream = cuda.stream()
+    run(stream)  # compiles
+    stream.synchronize()
+    graph = Graph(lambda: [run(stream) for _ in range(launches)], stream)
+    return seconds(graph.launch, rounds) / launches
+
+
 def _row(make: Callable[[], Case], peaks: Peaks, rounds: int) -> dict[str, Any]:
     case = make()
-    ours = {name: seconds(run, rounds) for name, run in case.ours.items()}
+    ours = {name: replayed(kernel, rounds) for name, kernel in case.kernels.items()}
+    ours |= {name: seconds(run, rounds) for name, run in case.ours.items()}
     peers = {}
     for name, run in case.peers.items():
         try:
             peers[name] = seconds(run, rounds)
         except Exception as error:  # a peer that fails must not cost the figures of the rest
-            print(f"{case.name}: {name} failed: {str(error).splitlines()[0]}", file=sys.stderr)
+            print(
+                f"{case.name}: {name} failed: {(str(error) or repr(error)).splitlines()[0]}", file=sys.stderr
+            )
     floor, best = peaks.floor(case), min(ours.values())
     told = "  ".join(f"{name} {1e6 * t:.1f} µs" for name, t in ours.items())
     beside = "  ".join(f"{name} {t / best:.2f}x" for name, t in peers.items())
@@ -130,7 +160,7 @@ def _row(make: Callable[[], Case], peaks: Peaks, rounds: int) -> dict[str, Any]:
 
 
 def _peaks(rounds: int) -> Peaks:
-    """Bandwidth by copying 1 GiB; arithmetic by eight independent chains of multiply-add a thread."""
+    """Bandwidth by copying 1 GiB, by a kernel or the driver; arithmetic by chains of multiply-add."""
     from numba import cuda
 
     from vbref.cuda import device
@@ -142,7 +172,8 @@ def _peaks(rounds: int) -> Peaks:
 
     source, target = (cuda.device_array(2**28, np.float32) for _ in range(2))
     grid = 16 * cuda.get_current_device().MULTIPROCESSOR_COUNT
-    copied = seconds(lambda: copy[grid, 512](source, target), rounds)
+    ways = (lambda: copy[grid, 512](source, target), lambda: target.copy_to_device(source))
+    copied = min(seconds(way, rounds) for way in ways)
     speeds = [_arithmetic(device, number, grid, rounds) for number in (np.float32, np.float64)]
     return Peaks(2 * source.nbytes / copied, *speeds)
 

@@ -26,11 +26,12 @@ def _kl(formula, name: str, n: int, parts: int = 0, dtype=np.float32) -> Case:
     arguments = [device.put(RNG.uniform(0.1, 5, n).astype(dtype)) for _ in range(4)]
     out = device.empty((parts, n) if parts else n, dtype)
     kernel = elementwise.compiled(formula, 4, 2 if parts else 1)
-    launch = kernel[device.blocks(n), device.threads()]
     size = np.dtype(dtype).itemsize * n * (4 + max(1, parts))
-    return Case(
-        name, np.dtype(dtype).name, {"vbref": lambda: launch(*arguments, out)}, size, 0, peer.kl(name, n)
-    )
+
+    def run(stream) -> None:
+        kernel[device.blocks(n), device.threads(), stream](*arguments, out)
+
+    return Case(name, np.dtype(dtype).name, size, 0, kernels={"vbref": run}, peers=peer.kl(name, n))
 
 
 def multivariate_normal() -> Case:
@@ -41,32 +42,31 @@ def multivariate_normal() -> Case:
     tril, mean = np.linalg.cholesky(cov), RNG.standard_normal((n, d)).astype(np.float32)
     arguments = [device.put(a) for a in (mean, cov, tril, mean + 1, 2 * cov, np.sqrt(np.float32(2)) * tril)]
     out = device.empty(n, np.float32)
-    launch = matrices.compiled(matrices.value_kernel, d, np.float32)[n, matrices.lanes(d)]
+    kernel = matrices.compiled(matrices.value_kernel, d, np.float32)
     size = sum(a.size for a in arguments) * 4 + n * 4
-    return Case("kl_multivariate_normal", "float32", {"vbref": lambda: launch(*arguments, out)}, size, 0)
+
+    def run(stream) -> None:
+        kernel[n, matrices.lanes(d), stream](*arguments, out)
+
+    peers = peer.multivariate_normal(mean, tril)
+    return Case("kl_multivariate_normal", "float32", size, 0, kernels={"vbref": run}, peers=peers)
 
 
 def _layer(rows: int, inner: int, columns: int) -> Case:
     x, w = (RNG.standard_normal(shape).astype(np.float32) for shape in ((rows, inner), (inner, columns)))
     bias = np.zeros(columns, np.float32)
     x_d, w_d, b_d, out = device.put(x), device.put(w), device.put(bias), device.empty((rows, columns), "f4")
-    ours = {"registers": lambda: products.layer(x_d, w_d, b_d, "tanh", out)}
+    kernels = {"registers": lambda stream: products.layer(x_d, w_d, b_d, "tanh", out, stream)}
     if rows < 4096:
         plain, tiled = device.kernel(products.plain), device.kernel(products.tiled(16, np.float32))
         grid = device.blocks(columns, 16), device.blocks(rows, 16)
-        ours |= {
-            "plain": lambda: plain[grid, (16, 16)](x_d, w_d, out),
-            "tiled": lambda: tiled[grid, (16, 16)](x_d, w_d, out),
+        kernels |= {
+            "plain": lambda stream: plain[grid, (16, 16), stream](x_d, w_d, out),
+            "tiled": lambda stream: tiled[grid, (16, 16), stream](x_d, w_d, out),
         }
     size = 4.0 * (x.size + w.size + rows * columns)
-    return Case(
-        f"layer_{rows}_{inner}_{columns}",
-        "float32",
-        ours,
-        size,
-        2.0 * rows * inner * columns,
-        peer.layer(x, w),
-    )
+    name, operations = f"layer_{rows}_{inner}_{columns}", 2.0 * rows * inner * columns
+    return Case(name, "float32", size, operations, kernels=kernels, peers=peer.layer(x, w))
 
 
 def _world(objective: str, rows: int):
@@ -88,13 +88,16 @@ def iwae_5000(rows: int = 1) -> Case:
     model, params, x = _world("iwae", rows)
     evaluator = importance.Evaluator(model, params)
     x_d = device.put(x)
+    out = evaluator.room(rows, 5000)
     encoder = Network(model.inference.encoder, rows, evaluator.params, evaluator.params)
 
-    def run() -> None:
-        evaluator.shares(x_d, encoder.forward(x_d), 5000, 0, 0, rows)
+    def run(stream) -> None:
+        encoder.stream = stream
+        evaluator.launch(x_d, encoder.forward(x_d), 5000, 0, 0, rows, out, stream)
 
     peers = peer.importance(params, x, 5000)
-    return Case(f"iwae_5000_{rows}", "float32", {"vbref": run}, 0, _operations(model, rows, 5000, 1), peers)
+    operations = _operations(model, rows, 5000, 1)
+    return Case(f"iwae_5000_{rows}", "float32", 0, operations, kernels={"vbref": run}, peers=peers)
 
 
 def _step(objective: str, rows: int, k: int) -> Case:
@@ -106,10 +109,9 @@ def _step(objective: str, rows: int, k: int) -> Case:
         trainer.start_epoch(np.arange(rows), 1.0)
         ours["graph" if graph else "launches"] = _again(trainer, rows, graph)
     weights = sum(p.size for p in params.values())
-    return Case(
-        f"{objective}_step_{rows}_{k}", "float32", ours, 4.0 * 7 * weights, _operations(model, rows, k, 3),
-        peer.training(objective, params, x, k),
-    )  # fmt: skip
+    name, operations = f"{objective}_step_{rows}_{k}", _operations(model, rows, k, 3)
+    peers = peer.training(objective, params, x, k)
+    return Case(name, "float32", 4.0 * 7 * weights, operations, ours=ours, peers=peers)
 
 
 def _again(trainer: Trainer, rows: int, graph: bool) -> Callable[[], None]:
@@ -129,8 +131,12 @@ def _mixture(n: int, k: int, d: int) -> Case:
     frame, gather = Frame(means, roots, np.zeros(k), means), mixture.Rows(x)
     pairs = d * (d + 1) // 2
     operations = 2.0 * n * k * (pairs + d) + 2.0 * n * k * (pairs + d + 1)
-    run = {"vbref": lambda: gather(x, np.zeros(d), frame)}
-    return Case(f"mixture_{k}_{d}", "float64", run, x.nbytes, operations, peer.mixture(x, k))
+    launch, _ = gather.prepared(np.zeros(d), frame)
+    whole = {"with copies": lambda: gather(x, np.zeros(d), frame)}
+    return Case(
+        f"mixture_{k}_{d}", "float64", x.nbytes, operations,
+        kernels={"vbref": launch}, ours=whole, peers=peer.mixture(x, k),
+    )  # fmt: skip
 
 
 def chains() -> Case:
@@ -139,14 +145,14 @@ def chains() -> Case:
     run = Chains(model, params, x, chains=16, leapfrog=5, seed=0)
     operations = 5 * 2 * sum(2.0 * 1600 * a * b for a, b in pairwise(model.decoder.widths))
     sizes = np.full(100, 0.1)
-    return Case("chains_1600", "float32", {"vbref": lambda: run.move(0.5, sizes)}, 0, operations)
+    return Case("chains_1600", "float32", 0, operations, ours={"vbref": lambda: run.move(0.5, sizes)})
 
 
 CASES: dict[str, Callable[[], Case]] = {
     "kl_normal": lambda: _kl(normal_kl, "kl_normal", 2**24),
     "kl_normal_grad": lambda: _kl(normal_kl_grad, "kl_normal_grad", 2**24, 4),
-    "kl_gamma": lambda: _kl(gamma_kl, "kl_gamma", 2**22),
-    "kl_kumaraswamy_beta": lambda: _kl(kumaraswamy_beta_kl, "kl_kumaraswamy_beta", 2**22),
+    "kl_gamma": lambda: _kl(gamma_kl, "kl_gamma", 2**24),
+    "kl_kumaraswamy_beta": lambda: _kl(kumaraswamy_beta_kl, "kl_kumaraswamy_beta", 2**24),
     "kl_multivariate_normal": multivariate_normal,
     "layer_small": lambda: _layer(1000, 200, 784),
     "layer_large": lambda: _layer(4096, 4096, 4096),

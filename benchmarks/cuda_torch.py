@@ -46,7 +46,23 @@ def kl(name: str, n: int) -> Runs:
         q, p = kind(a, b, validate_args=False), kind(c, d, validate_args=False)
         return torch.distributions.kl_divergence(q, p)
 
-    return {"torch": run, "torch.compile": torch.compile(run)}
+    return {"torch": run, "torch.compile": torch.compile(run), "torch graph": _graph(torch, run)}
+
+
+def multivariate_normal(mean: np.ndarray, tril: np.ndarray) -> Runs:
+    """torch.distributions, from the Cholesky factors, of each item and a wider one beside it."""
+    torch = _torch()
+    if torch is None:
+        return {}
+    a, root = torch.from_numpy(mean).cuda(), torch.from_numpy(tril).cuda()
+    kind = torch.distributions.MultivariateNormal
+
+    def run() -> Any:
+        q = kind(a, scale_tril=root, validate_args=False)
+        p = kind(a + 1, scale_tril=root * 1.4142135, validate_args=False)
+        return torch.distributions.kl_divergence(q, p)
+
+    return {"torch": run}
 
 
 def layer(x: np.ndarray, w: np.ndarray) -> Runs:
@@ -56,7 +72,11 @@ def layer(x: np.ndarray, w: np.ndarray) -> Runs:
         return {}
     x_t, w_t = torch.from_numpy(x).cuda(), torch.from_numpy(w).cuda()
     bias = torch.zeros(w.shape[1], device="cuda")
-    return _with_tf32(torch, {"torch": lambda: torch.tanh(torch.addmm(bias, x_t, w_t))})
+
+    def run() -> Any:
+        return torch.tanh(torch.addmm(bias, x_t, w_t))
+
+    return _with_tf32(torch, {"torch": run}) | _graphs(torch, lambda: run)
 
 
 def _bound(torch: Any, objective: str, params: Any, x: Any, noise: Any) -> Any:
@@ -95,7 +115,8 @@ def importance(params: dict[str, np.ndarray], x: np.ndarray, k: int) -> Runs:
 
         return run
 
-    return _with_tf32(torch, {"torch": every(part), "torch.compile": every(fast)})
+    runs = {"torch": every(part), "torch.compile": every(fast)}
+    return _with_tf32(torch, runs) | _graphs(torch, lambda: every(part))
 
 
 def training(objective: str, params: dict[str, np.ndarray], x: np.ndarray, k: int) -> Runs:
@@ -119,11 +140,27 @@ def training(objective: str, params: dict[str, np.ndarray], x: np.ndarray, k: in
         return step
 
     runs = {"torch": stepper(lambda f: f), "torch.compile": stepper(torch.compile)}
-    both = _with_tf32(torch, runs)
-    for on in (False, True):
-        torch.backends.cuda.matmul.allow_tf32 = on
-        both[f"torch graph{' tf32' if on else ''}"] = _recorded(torch, stepper(lambda f: f))
-    return both
+    return _with_tf32(torch, runs) | _graphs(torch, lambda: stepper(lambda f: f))
+
+
+def _graphs(torch: Any, make: Callable[[], Callable[[], Any]]) -> Runs:
+    """What `make` gives, as CUDA graphs: recorded when first called, with TF32 off and on."""
+    runs = {}
+    for name, on in (("torch graph", False), ("torch graph tf32", True)):
+        runs[name] = _graph(torch, make(), tf32=on)
+    return runs
+
+
+def _graph(torch: Any, run: Callable[[], Any], tf32: bool = False) -> Callable[[], Any]:
+    recorded: list[Callable[[], Any]] = []
+
+    def go() -> Any:
+        if not recorded:
+            torch.backends.cuda.matmul.allow_tf32 = tf32
+            recorded.append(_recorded(torch, run))
+        return recorded[0]()
+
+    return go
 
 
 def _recorded(torch: Any, step: Callable[[], Any]) -> Callable[[], Any]:

@@ -77,6 +77,14 @@ def test_fused_layer_and_its_backward(sizes, activation):
         assert_allclose(out[name].copy_to_host(), expected, rtol=1e-12, atol=1e-13, err_msg=name)
 
 
+def test_tiles_fit_any_number_of_rows():
+    for tile in device.TILES:
+        down, across = tile.grid(2**31, 2**20)
+        assert down < 2**31
+        assert across < 2**16
+        assert np.prod(tile.block) == 256
+
+
 def test_every_activation_of_the_cpu_is_there():
     assert set(ACTIVATIONS) == {*layers.ACTIVATIONS, "identity"}
 

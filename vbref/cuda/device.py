@@ -73,6 +73,8 @@ def _missing_compiler() -> str | None:
         libs.open_libdevice()
     except Exception as error:  # Numba's own are of several kinds
         return f"no libdevice, which has exp and log ({error}); {advice}"
+    if not (_config.FORCE_CUDA_CC or getattr(nvvm.NVVM(), "supported_ccs", True)):
+        return f"no libcudart, which tells Numba what its toolkit compiles for; {advice}"
     return None
 
 
@@ -101,8 +103,8 @@ def blocks(n: int, size: int | None = None) -> int:
 class Tile:
     """A block's share of a matrix product: side × side outputs, `depth` of the inner axis at a time.
 
-    Each thread has micro × micro outputs in registers. A block is side/micro threads squared, as many times as
-    it has `slices`, which share out the inner axis: where outputs are few, what takes time is its length.
+    Each thread has micro × micro outputs in registers. A block is side/micro threads squared, as many times
+    as it has `slices`, which share out the inner axis: where outputs are few, what takes time is its length.
     """
 
     side: int

@@ -1,9 +1,9 @@
 """IWAE-K in one kernel: draw, decode, score, carry log Σ w from tile to tile; memory does not grow with K.
 
-A block has one datum and some tiles of its K samples. The tile's hidden layers live in shared memory,
-units by samples; a thread computes `_SAMPLES` samples of `_UNITS` units at a time in registers, so that a number
-that is read serves several of them. The last layer's logits are scored as they appear and never stored. What a block
-leaves is max, Σ e^(log w − max) and Σ e^2(log w − max) of its share; the host adds the shares.
+A block has one datum and some tiles of its K samples. The tile's hidden layers live in shared memory, units
+by samples; a thread computes `_SAMPLES` samples of `_UNITS` units at a time in registers, so that a number
+that is read serves several of them. The last layer's logits are scored as they appear and never stored. What
+a block leaves is max, Σ e^(log w − max) and Σ e^2(log w − max) of its share; the host adds the shares.
 
 Noise is draw (k N + n) D + j of the stream `seed` for coordinate j of sample k of datum n: the CPU's
 `numerics.normals(seed, 0, (K, N, D))`, whatever the batch and the splits.
