@@ -23,6 +23,9 @@ POINTS = {
     "dirichlet": (families.Dirichlet(), (np.array([0.8, 2.0, 3.5]),)),
     "normal": (families.Normal(3), (MEAN, MATRIX)),
     "normal-gamma": (families.NormalGamma(3), (MEAN, MATRIX, 3.0, 2.0)),
+    "beta": (families.Beta(), (2.3, 0.6)),
+    "normal-wishart": (families.NormalWishart(3), (MEAN, 1.7, 4.5, MATRIX)),
+    "normal-wishart in one dimension": (families.NormalWishart(1), (MEAN[:1], 1.7, 0.8, MATRIX[:1, :1])),
 }
 
 
@@ -52,7 +55,57 @@ def test_moments_by_scipy_and_by_sampling():
     assert (abs(z) < 4).all()
 
 
+def lower(matrices):
+    """The entries (..., D(D+1)/2) on and below the diagonal."""
+    rows, columns = np.tril_indices(matrices.shape[-1])
+    return matrices[..., rows, columns]
+
+
+def test_a_beta_is_scipys():
+    """ηᵀT − A is the log density, and E[T] its mean by quadrature."""
+    family, (a, b) = POINTS["beta"]
+    eta, law = family.natural(a, b), stats.beta(a, b)
+    for v in (0.1, 0.5, 0.99):
+        t = np.log([v, 1 - v])
+        assert eta @ t - family.log_normaliser(eta) == pytest.approx(law.logpdf(v), rel=1e-13)
+    np.testing.assert_allclose(family.moments(eta), [law.expect(np.log), law.expect(lambda v: np.log1p(-v))])
+
+
+def test_a_normal_wishart_is_scipys():
+    """ηᵀT − A is the log density, and E[T] the mean of T over SciPy's draws, in standard errors."""
+    family, (m, beta, nu, c) = POINTS["normal-wishart"]
+    eta, wishart = family.natural(m, beta, nu, c), stats.wishart(nu, np.linalg.inv(c))
+    precision = wishart.rvs(100_000, random_state=0)
+    spread = np.linalg.inv(np.linalg.cholesky(precision)).mT / np.sqrt(beta)
+    mu = m + (spread @ np.random.default_rng(1).standard_normal((len(precision), 3, 1)))[..., 0]
+    pull = (precision @ mu[..., None])[..., 0]
+    square = (mu * pull).sum(axis=1)
+    t = np.column_stack([np.linalg.slogdet(precision)[1], square, pull, lower(precision)])
+    z = (t.mean(0) - family.moments(eta)) / (t.std(0) / np.sqrt(len(t)))
+    assert (abs(z) < 4).all()
+    for i in range(3):
+        normal = stats.multivariate_normal(m, np.linalg.inv(beta * precision[i]))
+        exact = normal.logpdf(mu[i]) + wishart.logpdf(precision[i])
+        assert eta @ t[i] - family.log_normaliser(eta) == pytest.approx(exact, rel=1e-11)
+
+
+def normal_wishart_divergence(q, p):
+    """KL of the Wisharts, and of the normals given Λ: ½D (log β_q/β_p − 1 + β_p/β_q) + ½β_p E|m_q − m_p|²."""
+    (m_q, beta_q, nu_q, c_q), (m_p, beta_p, nu_p, c_p) = q, p
+    d, gap = len(m_q), m_q - m_p
+    ratio = beta_p / beta_q
+    normals = d / 2 * (ratio - 1 - np.log(ratio)) + beta_p * nu_q / 2 * gap @ np.linalg.solve(c_q, gap)
+    return normals + kl.wishart(nu_q, np.linalg.inv(c_q), nu_p, np.linalg.inv(c_p))
+
+
 def test_divergences_are_the_closed_forms():
+    beta = families.Beta()
+    found = identities.divergence(beta, beta.natural(2.3, 0.6), beta.natural(1.0, 4.0))
+    assert found == pytest.approx(kl.beta(2.3, 0.6, 1.0, 4.0), rel=1e-12)
+    both = (MEAN, 0.7, 4.5, MATRIX), (0 * MEAN, 2.0, 3.0, np.eye(3))
+    family = families.NormalWishart(3)
+    found = identities.divergence(family, *(family.natural(*point) for point in both))
+    assert found == pytest.approx(normal_wishart_divergence(*both), rel=1e-12)
     gamma = families.Gamma()
     found = identities.divergence(gamma, gamma.natural(2.0, 3.0), gamma.natural(1.5, 0.5))
     assert found == pytest.approx(kl.gamma(2.0, 3.0, 1.5, 0.5), rel=1e-13)
@@ -171,7 +224,82 @@ def mixture_weights():
     return family, bound, np.array([1.0, 0.3, 2.5]), family.natural(state.weights.parameters[0])
 
 
-FACTORS = [finite_table, spin, gaussian_block, regression_weights, regression_precision, mixture_weights]
+PRIOR = np.array([0.3, -0.2]), 0.4, 3.5, np.array([[1.0, 0.2], [0.2, 0.6]])
+ROWS = np.random.default_rng(1).standard_normal((9, 2))
+RESP = np.random.default_rng(2).dirichlet(np.ones(3), len(ROWS))
+STICKS = np.array([[1.5, 2.0], [0.8, 1.1]])
+
+
+def process():
+    """A Dirichlet process of three components at given responsibilities: q(v), q(μ, Λ) are the updates."""
+    m, beta, nu, c = PRIOR
+    model = GaussianMixture(
+        3, process=True, concentration=0.7, mean=m, mean_precision=beta, df=nu, inverse_scale=c
+    )
+    return model.started(ROWS, resp=RESP)
+
+
+def points(state):
+    """(m, β, ν, C) of each component."""
+    c = state.components
+    return list(
+        zip(c.means + state.prior.center, c.mean_precision, c.law.df, c.law.inverse_scale, strict=True)
+    )
+
+
+def bound_of_process(sticks, components):
+    """The bound at any q, from the families and the package's divergences: no code of the mixture."""
+    log_v = np.array([families.Beta().moments(families.Beta().natural(a, b)) for a, b in sticks])
+    log_pi = np.append(log_v[:, 0], 0) + np.append(0, np.cumsum(log_v[:, 1]))
+    prior = sum(kl.beta(float(a), float(b), 1.0, 0.7) for a, b in sticks)
+    prior += sum(normal_wishart_divergence(point, PRIOR) for point in components)
+    density = np.empty_like(RESP)
+    for k, (m, beta, nu, c) in enumerate(components):
+        family, gaps = families.NormalWishart(2), ROWS - m
+        log_det = family.moments(family.natural(m, beta, nu, c))[0]
+        squares = nu * (gaps * np.linalg.solve(c, gaps.T).T).sum(axis=1) + 2 / beta
+        density[:, k] = log_det / 2 - np.log(2 * np.pi) - squares / 2
+    return (RESP * (log_pi + density - np.log(RESP))).sum() - prior
+
+
+def test_the_bound_of_a_process_by_its_families():
+    state = process()
+    found = bound_of_process(np.stack(state.weights.parameters, axis=1), points(state))
+    assert state.evidence_bound().value == pytest.approx(found, rel=1e-13)
+
+
+def mixture_stick():
+    """The second stick, the first and the components anywhere."""
+    state, family = process(), families.Beta()
+    others = [(m + 0.1, beta, nu, c) for m, beta, nu, c in points(state)]
+
+    def bound(eta):
+        return bound_of_process([STICKS[0], family.usual(eta)], others)
+
+    a, b = state.weights.parameters
+    return family, bound, family.natural(*STICKS[1]), family.natural(a[1], b[1])
+
+
+def mixture_component():
+    """q(μ, Λ) of the second component, from the prior; the sticks and the other components anywhere."""
+    state, family = process(), families.NormalWishart(2)
+
+    def bound(eta):
+        return bound_of_process(STICKS, [PRIOR, family.usual(eta), PRIOR])
+
+    return family, bound, family.natural(*PRIOR), family.natural(*points(state)[1])
+
+
+FACTORS = [
+    finite_table,
+    spin,
+    gaussian_block,
+    regression_weights,
+    regression_precision,
+    mixture_weights,
+    mixture_stick,
+    mixture_component,
+]
 
 
 @pytest.mark.parametrize("factor", FACTORS)

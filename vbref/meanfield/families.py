@@ -98,6 +98,29 @@ class Gamma:
 
 
 @dataclass(frozen=True)
+class Beta:
+    """T = (log v, log(1 − v)), η = (a − 1, b − 1): a stick's share in a Dirichlet process."""
+
+    def natural(self, a: float, b: float) -> Array:
+        """η (2,)."""
+        return np.array([a - 1.0, b - 1.0])
+
+    def usual(self, eta: Array) -> tuple[float, float]:
+        """(a, b)."""
+        return float(eta[0]) + 1, float(eta[1]) + 1
+
+    def log_normaliser(self, eta: Array) -> float:
+        """log B(a, b) = log Γ(a) + log Γ(b) − log Γ(a + b)."""
+        a, b = self.usual(eta)
+        return lgamma(a) + lgamma(b) - lgamma(a + b)
+
+    def moments(self, eta: Array) -> Array:
+        """(ψ(a), ψ(b)) − ψ(a + b)."""
+        a, b = self.usual(eta)
+        return np.array([digamma(a), digamma(b)]) - digamma(a + b)
+
+
+@dataclass(frozen=True)
 class Dirichlet:
     """T = log π, η = α − 1."""
 
@@ -180,6 +203,51 @@ class NormalGamma:
         second = a / b * np.outer(mean, mean) + np.linalg.inv(precision)
         noise = [digamma(a) - np.log(b), a / b]
         return np.concatenate([noise, a / b * mean, second[np.tril_indices(self.dim)]])
+
+
+@dataclass(frozen=True)
+class NormalWishart:
+    """N(μ | m, (βΛ)⁻¹) Wishart(Λ | ν, C⁻¹) in `dim` dimensions: a component of a mixture.
+
+    The exponent of its density, −½β (μ − m)ᵀΛ(μ − m) − ½ tr CΛ with |Λ| to the power ½ + ½(ν − D − 1), is
+    linear in
+
+        T = (log|Λ|, μᵀΛμ, Λμ, Λ_ij for i ≥ j),
+        η = (½(ν − D), −½β, βm, −½(C + βmmᵀ), its off-diagonals twice),
+
+    and what is left is A(η) = −½D log(β/2π) − ½ν log|C| + ½νD log 2 + log Γ_D(½ν). As E[Λ] = νC⁻¹ and, given
+    Λ, μ has the mean m and the covariance (βΛ)⁻¹, E[Λμ] = νC⁻¹m and E[μᵀΛμ] = ν mᵀC⁻¹m + D/β.
+    """
+
+    dim: int
+
+    def natural(self, mean: Array, mean_precision: float, df: float, inverse_scale: Array) -> Array:
+        """η (2 + D + D(D + 1)/2,) of m, β, ν, C."""
+        pull = mean_precision * np.asarray(mean)
+        shape = [(df - self.dim) / 2, -mean_precision / 2]
+        return np.concatenate([shape, pull, _packed(-(inverse_scale + np.outer(pull, mean)) / 2)])
+
+    def usual(self, eta: Array) -> tuple[Array, float, float, Array]:
+        """(m, β, ν, C)."""
+        beta, pull = -2 * float(eta[1]), eta[2 : 2 + self.dim]
+        whole = -2 * _unpacked(eta[2 + self.dim :], self.dim)
+        return pull / beta, beta, 2 * float(eta[0]) + self.dim, whole - np.outer(pull, pull) / beta
+
+    def log_normaliser(self, eta: Array) -> float:
+        """½D (log 2π − log β) − ½ν (log|C| − D log 2) + log Γ_D(½ν)."""
+        _, beta, nu, c = self.usual(eta)
+        d = self.dim
+        log_gamma = d * (d - 1) / 4 * np.log(np.pi) + sum(lgamma((nu - i) / 2) for i in range(d))
+        return d / 2 * (_LOG_2PI - np.log(beta)) - nu / 2 * (_log_det(c) - d * np.log(2)) + log_gamma
+
+    def moments(self, eta: Array) -> Array:
+        """(Σ_d ψ((ν − d)/2) + D log 2 − log|C|, ν mᵀC⁻¹m + D/β, νC⁻¹m, those of νC⁻¹ with i ≥ j)."""
+        mean, beta, nu, c = self.usual(eta)
+        precision = nu * np.linalg.inv(c)
+        log_det = digamma((nu - np.arange(self.dim)) / 2).sum() + self.dim * np.log(2) - _log_det(c)
+        pull = precision @ mean
+        square = float(mean @ pull) + self.dim / beta
+        return np.concatenate([[log_det, square], pull, precision[np.tril_indices(self.dim)]])
 
 
 def _packed(matrix: Array) -> Array:
