@@ -33,7 +33,7 @@ POINTS = {
 def test_moments_are_the_gradient_of_the_log_normaliser(name):
     family, usual = POINTS[name]
     eta = family.natural(*usual)
-    np.testing.assert_allclose(identities.moment_defect(family, eta), 0, atol=1e-8)
+    np.testing.assert_allclose(identities.moment_defect(family, eta, step=5e-4), 0, atol=1e-8)
     back = family.usual(eta)
     for given, found in zip(usual, back if len(usual) > 1 else (back,), strict=True):
         np.testing.assert_allclose(given, found, rtol=1e-12)
