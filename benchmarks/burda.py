@@ -15,6 +15,7 @@ import time
 import numpy as np
 
 import vbref
+from benchmarks.cuda import gpu
 from benchmarks.machine import machine
 from vbref.data import load
 from vbref.data.prepare import Prepare
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> dict:
         "paper_nll": PAPER.get((options.objective, options.k)),
         "train_bound": float(history["train"][-1]),
         "train_seconds": seconds,
-        "machine": machine(),
+        "machine": machine() | ({"gpu": gpu()} if options.device == "cuda" else {}),
     }
 
 

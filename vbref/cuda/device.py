@@ -143,4 +143,6 @@ def empty(shape: int | tuple[int, ...], dtype: DTypeLike) -> Any:
 
 def put(array: NDArray[Any]) -> Any:
     """A copy on the device."""
-    return cuda.to_device(np.ascontiguousarray(array))
+    array = np.ascontiguousarray(array)
+    # NumPy lets an axis of length 1 have any stride; with 0, Numba would compile kernels anew.
+    return cuda.to_device(array.copy() if 0 in array.strides else array)

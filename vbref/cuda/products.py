@@ -210,4 +210,4 @@ def _launch(
 @functools.cache
 def _none(number: Any, dimensions: int) -> Any:
     """What stands for no bias or no gate."""
-    return device.empty((0,) * dimensions, number)
+    return device.empty((0,) + (1,) * (dimensions - 1), number)
