@@ -67,7 +67,6 @@ def _noise(number: Any, t: Types) -> Iterator[Kernel]:
 def _products(number: Any, t: Types) -> Iterator[Kernel]:
     yield "plain", products.plain, (t.two,) * 3
     yield "tiled", products.tiled(16, number), (t.two,) * 3
-    yield "column_sums", products.column_sums(32, 32, number), (t.two, t.one)
     for tile in TILES:
         for turned, names in (
             *(((False, False), (name, "identity")) for name in ACTIVATIONS),

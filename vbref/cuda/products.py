@@ -57,9 +57,12 @@ def tiled(side: int, number: Any) -> Any:
 def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, slope: Any) -> Any:
     """out = φ(A B + bias) φ'(gate), where a bias and a gate are given; A and B turned as said.
 
-    A bias or a gate of length 0 is none. Shared rows of A are one longer than the tile, so that threads that
-    write a column meet different banks. What comes next is on its way from memory while the block multiplies
-    what it has. Slices of a block take turns on the inner axis, and their sums are added at the end.
+    A bias or a gate of length 0 is none. With A turned the product is a gradient by weights, and a bias is
+    not read but set: to the sum of the rows of B, the gradient by it, which pass through the block anyway.
+
+    Shared rows of A are one longer than the tile, so that threads that write a column meet different banks.
+    What comes next is on its way from memory while the block multiplies what it has. Slices of a block take
+    turns on the inner axis, and their sums are added at the end.
     """
     side, depth, micro, slices = tile.side, tile.depth, tile.micro, tile.slices
     step = side // micro
@@ -79,6 +82,7 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
         # Rows lie along the grid's first axis, the only one with room for millions of blocks.
         row, column = cuda.blockIdx.x * side, cuda.blockIdx.y * side
         inner = a.shape[0] if turn_a else a.shape[1]
+        own = zero
         for i in range(micro):
             for j in range(micro):
                 sums[i, j] = zero
@@ -110,6 +114,7 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
                 left[i, r] = next_a[g]
                 i, c = (e % depth, e // depth) if turn_b else (e // side, e % side)
                 right[i, c] = next_b[g]
+                own += next_b[g]  # with B as it lies a thread has one column: c = t % side
             cuda.syncthreads()
         for other in range(1, slices):
             if z == other:
@@ -128,49 +133,27 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
                     r, c = row + y + i * step, column + x + j * step
                     if r < out.shape[0] and c < out.shape[1]:
                         value = sums[i, j]
-                        if bias.shape[0] > 0:
+                        if bias.shape[0] > 0 and not turn_a:
                             value += bias[c]
                         value = activate(value)
                         if gate.shape[0] > 0:
                             value *= slope(gate[r, c])
                         out[r, c] = value
+        if turn_a:
+            left[t // side, t % side] = own
+            cuda.syncthreads()
+            if row == 0 and t < bias.shape[0] - column and t < side:
+                for u in range(1, threads // side):
+                    own += left[u, t]
+                bias[column + t] = own
 
     return product
-
-
-def column_sums(width: int, height: int, number: Any) -> Any:
-    """out[c] = Σ_r d[r, c], `height` threads a column, `width` columns a block."""
-    zero = number(0)
-
-    def sums(d, out):
-        parts = cuda.shared.array((height, width), number)
-        x, y = cuda.threadIdx.x, cuda.threadIdx.y
-        column = cuda.blockIdx.x * width + x
-        total = zero
-        if column < d.shape[1]:
-            for r in range(y, d.shape[0], height):
-                total += d[r, column]
-        parts[y, x] = total
-        cuda.syncthreads()
-        if y == 0 and column < d.shape[1]:
-            for i in range(1, height):
-                total += parts[i, x]
-            out[column] = total
-
-    return sums
 
 
 @functools.cache
 def compiled(tile: Tile, number: Any, turned: tuple[bool, bool], activation: str, below: str) -> Any:
     """`blocked`, compiled, with φ of `activation` and φ' of `below`."""
     return device.kernel(blocked(tile, number, *turned, ACTIVATIONS[activation][0], ACTIVATIONS[below][1]))
-
-
-@functools.cache
-def compiled_column_sums(number: Any) -> tuple[Any, tuple[int, int]]:
-    """`column_sums`, compiled, and its block."""
-    block = (4, 2) if device.SIMULATED else (32, 32)
-    return device.kernel(column_sums(*block, number)), block
 
 
 def layer(x: Any, weight: Any, bias: Any, activation: str, out: Any, stream: Any = 0) -> None:
@@ -185,9 +168,7 @@ def layer_backward(d: Any, weight: Any, below: Any, activation: str, out: Any, s
 
 def weight_gradient(x: Any, d: Any, d_weight: Any, d_bias: Any, stream: Any = 0) -> None:
     """d_weight = xᵀ d, d_bias = Σ_n d."""
-    _launch(x, d, None, None, d_weight, (True, False), ("identity", "identity"), stream)
-    run, block = compiled_column_sums(np.dtype(d.dtype).type)
-    run[device.blocks(d.shape[1], block[0]), block, stream](d, d_bias)
+    _launch(x, d, d_bias, None, d_weight, (True, False), ("identity", "identity"), stream)
 
 
 def _launch(
