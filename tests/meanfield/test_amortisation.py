@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from vbref import fit, load_digits
 from vbref.meanfield import Gaussian
-from vbref.meanfield.amortisation import amortisation_gap, cubature, fit_per_point
+from vbref.meanfield.amortisation import Gap, amortisation_gap, cubature, fit_per_point
 from vbref.models import VAE, LinearGaussian
 
 SIGMA, N = 0.8, 12
@@ -106,6 +107,13 @@ def test_rows_add_up_to_the_models_own_objective():
     gap = amortisation_gap(vae, params, x, noise)
     assert gap.amortised.sum() == pytest.approx(vae.objective(params, x, noise), rel=1e-13)
     assert gap.per_point.sum() == pytest.approx(gap.fitted.ascent.bound, rel=1e-13)
+
+
+def test_the_mean_gap_and_its_standard_error():
+    found = np.array([0.5, 2.0, 1.0, 4.5])
+    gap = Gap(amortised=np.full(4, -7.0), per_point=found - 7, fitted=None)
+    assert gap.mean == pytest.approx(2.0)
+    assert gap.standard_error == pytest.approx(stats.sem(found), rel=1e-13)
 
 
 def test_the_given_parameters_are_left_alone():

@@ -135,6 +135,12 @@ def test_a_parallel_sweep_oscillates_where_damping_does_not():
     assert in_turn.means[0] == pytest.approx(-in_turn.means[1], abs=1e-5)
 
 
+def test_converged_is_whether_the_bound_stood_still():
+    model = BinaryField.curie_weiss(6, 1.5).fit(rng=0)
+    assert model.converged
+    assert not model.fit(rng=0, max_iter=model.ascent.sweeps - 1).converged
+
+
 def magnetisation(coupling, field=0.0, start=0.95, n=10):
     model = BinaryField.curie_weiss(n, coupling, field)
     model.fit(init=np.full(n, start), sweep="parallel", tol=0.0, max_iter=100_000)

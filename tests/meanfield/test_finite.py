@@ -76,6 +76,13 @@ def two_wells(deep, shallow):
     return np.log([[deep, 0.001], [0.001, shallow]])
 
 
+def test_converged_is_whether_the_last_sweep_stood_still():
+    table = random_table(6, (2, 3, 2))
+    model = coordinate_ascent(table, rng=0, tol=1e-6)
+    assert model.converged
+    assert not coordinate_ascent(table, rng=0, tol=1e-6, max_iter=model.ascent.sweeps - 1).converged
+
+
 def test_a_local_optimum():
     """From a start beside the smaller mode coordinate ascent stays there, though the other is better."""
     table = two_wells(0.6, 0.398)

@@ -101,6 +101,13 @@ def test_blocks_keep_their_own_correlations():
     assert whole.rate == pytest.approx(0, abs=1e-13)
 
 
+def test_converged_is_whether_the_last_sweep_stood_still():
+    model = Gaussian([0.0, 0.0], [[1.0, 0.8], [0.8, 1.0]])
+    sweeps = model.fit(start=[3.0, 3.0]).ascent.sweeps
+    assert model.converged
+    assert not model.fit(start=[3.0, 3.0], max_iter=sweeps - 1).converged
+
+
 def test_independent_blocks_have_no_gap_and_take_one_sweep():
     cov = block_diag([[2.0]], [[3.0]], [[0.1]])
     model = Gaussian([1.0, 2.0, 3.0], cov).fit(tol=0.0)

@@ -1,5 +1,8 @@
+import itertools
+
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from vbref.meanfield import GaussianMixture
 from vbref.plot import mixture
@@ -33,6 +36,42 @@ def test_ellipses_are_those_of_the_covariances(kind, d):
         gaps = line - drawn.mean(axis=0) - (model.means[k] - centre) @ plane
         precision = np.linalg.inv(plane.T @ as_matrix(model, k, d) @ plane)
         np.testing.assert_allclose((gaps @ precision * gaps).sum(axis=1), (radius + 1) ** 2, rtol=1e-9)
+
+
+def test_rows_have_the_colour_of_their_component():
+    """Read off the picture: the ellipses drawn around a row's cluster are of the row's own colour."""
+    rng = np.random.default_rng(0)
+    z = np.repeat([0, 1, 2], [10, 20, 30])
+    x = rng.standard_normal((60, 2)) + np.array([[0.0, 0.0], [40.0, 0.0], [0.0, 40.0]])[z]
+    axes = mixture.clusters(GaussianMixture(3).fit(x, rng=1), x).axes[0]
+    scatter = axes.collections[0]
+    np.testing.assert_array_equal(scatter.get_offsets(), x)
+    colours = scatter.get_facecolors()[:, :3]
+    assert len(np.unique(colours.round(3), axis=0)) == 3
+    for line in axes.lines:
+        centre = np.column_stack(line.get_data())[:-1].mean(axis=0)
+        own = np.linalg.norm(x - centre, axis=1) < 10
+        assert own.any()
+        np.testing.assert_allclose(colours[own], np.tile(line.get_color(), (own.sum(), 1)), atol=1e-3)
+
+
+def test_no_label_lies_on_another():
+    """Five components with one mean, and one elsewhere."""
+    sizes = 2.0 ** np.arange(5)
+    x = np.concatenate(
+        [size * np.random.default_rng(0).standard_normal((40, 2)) for size in sizes]
+        + [np.full((40, 2), 70.0)]
+    )
+    resp = np.repeat(np.eye(6), 40, axis=0)
+    model = GaussianMixture(6).fit(x, resp=resp, max_iter=1)
+    figure = mixture.clusters(model, x)
+    FigureCanvasAgg(figure).draw()
+    boxes = [text.get_bbox_patch().get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 6
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    for text, mean, weight in zip(figure.axes[0].texts, model.means, model.weights, strict=True):
+        assert text.get_text() == f"{weight:.2f}"
+        np.testing.assert_array_equal(text.xy, mean)
 
 
 @pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])

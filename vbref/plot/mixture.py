@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 _LEAST_WEIGHT = 0.01
 _MOST_ROWS = 10_000
+_LABEL_WIDTH, _LABEL_HEIGHT = 0.09, 0.065  # of the axes
 
 
 def clusters(model: "GaussianMixture", x: Array) -> "Figure":
@@ -45,12 +46,27 @@ def clusters(model: "GaussianMixture", x: Array) -> "Figure":
 
 def _ellipses(axes: "Axes", model: "GaussianMixture", means: Array, plane: Array, palette: Array) -> None:
     """Each component's, with its weight at its mean."""
-    box = {"boxstyle": "round,pad=0.2", "color": "white", "alpha": 0.75}
-    for mean, cov, weight, colour in zip(means, _covariances(model), model.weights, palette, strict=True):
-        if weight > _LEAST_WEIGHT:
-            for radius in (1, 2):
-                axes.plot(*ellipse(mean, plane.T @ cov @ plane, radius), color=colour, linewidth=1.5)
-            axes.annotate(f"{weight:.2f}", mean, color=INK, fontsize=10, ha="center", bbox=box)
+    shown = model.weights > _LEAST_WEIGHT
+    for mean, cov, colour in zip(means[shown], _covariances(model)[shown], palette[shown], strict=True):
+        for radius in (1, 2):
+            axes.plot(*ellipse(mean, plane.T @ cov @ plane, radius), color=colour, linewidth=1.5)
+    _label(axes, means[shown], [f"{weight:.2f}" for weight in model.weights[shown]], palette[shown])
+
+
+def _label(axes: "Axes", means: Array, texts: list[str], colours: Array) -> None:
+    """A text at each mean, or above it where there is one already, with a line to the mean."""
+    size = np.array([_LABEL_WIDTH * np.ptp(axes.get_xlim()), _LABEL_HEIGHT * np.ptp(axes.get_ylim())])
+    placed: list[Array] = []
+    for mean, text, colour in zip(means, texts, colours, strict=True):
+        at = mean.copy()
+        while any((abs(at - other) < size).all() for other in placed):
+            at[1] += size[1] / 4
+        placed.append(at)
+        box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": colour, "alpha": 0.8}
+        line = {"arrowstyle": "-", "color": colour}
+        axes.annotate(
+            text, mean, at, color=INK, fontsize=10, ha="center", va="center", bbox=box, arrowprops=line
+        )
 
 
 def _plane(x: Array) -> tuple[Array, Array, tuple[str, str]]:
