@@ -20,7 +20,14 @@ from kernels import every
 from numba import cuda
 
 WHOLE = os.environ.get("VBREF_ALL_KERNELS") == "1"
-SPREAD = ("kumaraswamy_beta_kl_grad", "matrices.value 7", "blocked 64 (True", "importance 50", "adam")
+SPREAD = (
+    "kumaraswamy_beta_kl_grad",
+    "matrices.value 7",
+    "blocked 64 (True",
+    "32 (False, False) ('softplus",
+    "importance 50",
+    "adam",
+)
 
 
 class _Device:

@@ -132,13 +132,17 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
                 for j in range(micro):
                     r, c = row + y + i * step, column + x + j * step
                     if r < out.shape[0] and c < out.shape[1]:
-                        value = sums[i, j]
+                        value = sums[0, j]
                         if bias.shape[0] > 0 and not turn_a:
                             value += bias[c]
                         value = activate(value)
                         if gate.shape[0] > 0:
                             value *= slope(gate[r, c])
                         out[r, c] = value
+                # The next row moves to the front: registers have no index that is found at run time.
+                for v in range(1, micro):
+                    for j in range(micro):
+                        sums[v - 1, j] = sums[v, j]
         if turn_a:
             left[t // side, t % side] = own
             cuda.syncthreads()
