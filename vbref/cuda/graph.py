@@ -1,4 +1,4 @@
-"""Launches recorded once and replayed by one call: thirty small kernels spend their time being launched.
+"""Launches recorded once and replayed by one call: 25 small kernels spend their time being launched.
 
 Numba has no CUDA graphs, so the driver is called directly. All that a step changes must lie on the device.
 """

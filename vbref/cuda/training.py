@@ -214,7 +214,7 @@ def fit(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """`vbref.fit` on the device: its start and order of rows, with noise from a seed that `rng` gives.
 
-    With `graph` a step is replayed as a CUDA graph: its thirty launches one by one take longer than it does.
+    With `graph` a step is replayed as a CUDA graph: its 25 launches one by one take longer than it does.
     """
     device.require()
     supported(model)
