@@ -31,6 +31,9 @@ FIGURES = {
     "nine factors": lambda: meanfield.bound_by_update(spins().history),
     "one update": lambda: meanfield.bound_by_update([Update(1, "q", -3.0)]),
     "a bound that stands still": lambda: meanfield.bound_by_update([Update(1, "q", -3.0)] * 4),
+    "stochastic": lambda: meanfield.stochastic_bound(
+        [Update(1 + i // 5, "q", -3.0 - i % 2) for i in range(20)], -3.2
+    ),
     "magnetisation": lambda: meanfield.magnetisation([0.5, 1.5], [0.0, 0.86]),
 }
 
@@ -68,7 +71,16 @@ def test_the_curve_of_curie_and_weiss_solves_its_equation():
     np.testing.assert_allclose(np.tanh(inverse * m), m, rtol=1e-12)
 
 
+def test_the_mean_of_an_epoch_is_drawn_in_its_middle():
+    history = [Update(1, "q", -5.0), Update(1, "q", -3.0), Update(2, "q", -2.5), Update(2, "q", -2.0)]
+    lines = meanfield.stochastic_bound(history, -2.0).axes[0].lines
+    np.testing.assert_array_equal(lines[0].get_data(), [[1.5, 3.5], [-4.0, -2.25]])
+    assert set(lines[1].get_ydata()) == {-2.0}
+
+
 def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="at least one update"):
+        meanfield.stochastic_bound([], 0.0)
     with pytest.raises(ValueError, match="fitted first"):
         meanfield.gaussian_path(Gaussian([0.0, 0.0], np.eye(2)))
     with pytest.raises(ValueError, match="pair must be two"):

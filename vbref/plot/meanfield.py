@@ -68,6 +68,29 @@ def bound_by_update(history: "Sequence[Update]") -> "Figure":
     return figure
 
 
+def stochastic_bound(history: "Sequence[Update]", bound: float) -> "Figure":
+    """Estimates of the bound from one minibatch each, their mean in every epoch, and `bound` as a line.
+
+    The minibatches of an epoch are disjoint, so that their mean has next to none of their noise. Raises
+    ValueError for an empty history.
+    """
+    if not history:
+        raise ValueError("history must have at least one update, has none")
+    steps = np.arange(1, len(history) + 1)
+    epochs, estimates = np.array([(row.sweep, row.bound) for row in history]).T
+    own = [epochs == epoch for epoch in np.unique(epochs)]
+    means = np.array([estimates[rows].mean() for rows in own])
+    figure, axes = blank(6.8, 4.6)
+    axes.scatter(steps, estimates, s=6, color=PALE, linewidths=0, label="a minibatch")
+    middles = [steps[rows].mean() for rows in own]
+    axes.plot(middles, means, color=BLUE, linewidth=1.4, marker="o", markersize=3, label="mean of an epoch")
+    axes.axhline(bound, color=ORANGE, linewidth=1.2, label="coordinate ascent")
+    axes.set_ylim(*_focused(estimates))
+    axes.legend(edgecolor="none", framealpha=0.9, fontsize=9, loc="lower right")
+    dress(axes, "step", "nats", "estimates of the bound, before each step")
+    return figure
+
+
 def magnetisation(couplings: Sequence[float], means: Sequence[float]) -> "Figure":
     """Means of fitted Curie–Weiss fields against their couplings βJ, with the curve of m = tanh(βJ m).
 
