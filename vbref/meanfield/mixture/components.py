@@ -24,10 +24,14 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, gammaln
+from scipy.special import digamma
 
-from vbref.meanfield.mixture.factors import factor
+from vbref import kl
+from vbref.dist import gamma, wishart
+from vbref.meanfield.mixture.factors import shape_divergences
+from vbref.meanfield.mixture.scales import Scales, factored
 from vbref.meanfield.mixture.statistics import Statistics
+from vbref.meanfield.student import log_student
 
 Array = NDArray[np.float64]
 LOG_2PI = math.log(2 * math.pi)
@@ -39,18 +43,17 @@ class Law:
 
     root (K, …) is A_k with A_kᵀA_k = E[Λ_k], log_det (K,) is E[log|Λ_k|];
     inverse_scale is C as the kind of covariance has it. kl are addends of KL(q(Λ) ‖ p(Λ)). `sensitivity` is
-    by how much, to first order, the bound moves when all entries of C do by a relative unit: ½ Σ_k ν_k Σ_ij
-    |C⁻¹_ij| |C_ij|.
+    by how much, to first order, the bound moves when all entries of C do by a relative unit; `coarse` is
+    whether those of the scatter are then too few, and its root is needed.
     """
 
     df: Array
     inverse_scale: Array
     root: Array
     log_det: Array
-    log_prior: Array
-    log_posterior: Array
     kl: Array
     sensitivity: float
+    coarse: bool = False
 
 
 class Precision(Protocol):
@@ -58,8 +61,11 @@ class Precision(Protocol):
 
     dense: bool
 
-    def law(self, count: Array, scatter: Array, weight: Array, gap: Array) -> Law:
-        """q(Λ) from N_k and C_k − C_0 = scatter_k + weight_k gap_k gap_kᵀ."""
+    def law(self, statistics: Statistics, pull: Array) -> Law:
+        """q(Λ) from N_k and C_k − C_0 = scatter_k + pull_k pull_kᵀ."""
+
+    def entropy(self, law: Law) -> float:
+        """H(q(Λ)) in nats, of all components."""
 
     def covariance(self, law: Law) -> Array:
         """E[Λ]⁻¹."""
@@ -75,38 +81,63 @@ class Wishart:
 
     def __init__(self, df: float, inverse_scale: Array, tied: bool) -> None:
         self.df, self.inverse_scale, self.tied = df, inverse_scale, tied
-        none = np.zeros((1, 0))
-        self._tril, _, log_det, _ = _factors(inverse_scale[None], none, np.zeros((1, 0, self.dim)))
-        self._log_b = _log_b(np.array([df]), log_det, self.dim)
+        self._tril = np.linalg.cholesky(inverse_scale)
 
     @property
     def dim(self) -> int:
         return len(self.inverse_scale)
 
-    def law(self, count: Array, scatter: Array, weight: Array, gap: Array) -> Law:
+    def law(self, statistics: Statistics, pull: Array) -> Law:
         """q(Λ_k) = W(ν_k, C_k⁻¹): E[log|Λ|] = Σ_d ψ((ν − d)/2) + D log 2 − log|C| (Bishop 10.65)."""
-        groups = (1, len(count)) if self.tied else (len(count), 1)
-        n = count.reshape(groups).sum(axis=1)
-        base = self.inverse_scale + (scatter.sum(axis=0, keepdims=True) if self.tied else scatter)
-        weight, gap = weight.reshape(groups), gap.reshape(*groups, self.dim)
-        d, nu = self.dim, self.df + n
-        _, inverse, log_det_c, sensitivity = _factors(base, weight, gap)
-        log_det = digamma((nu[:, None] - np.arange(d)) / 2).sum(axis=1) + d * math.log(2) - log_det_c
-        root = np.sqrt(nu)[:, None, None] * inverse
-        trace = np.square(root @ self._tril).sum(axis=(1, 2))
-        log_b = _log_b(nu, log_det_c, d)
-        log_b_0 = np.broadcast_to(self._log_b, nu.shape)
-        k = len(count)
+        d, k = self.dim, len(pull)
+        groups = (1, k) if self.tied else (k, 1)
+        n = statistics.count.reshape(groups).sum(axis=1)
+        nu = self.df + n
+        scales = self._scales(statistics, pull, groups)
+        scales.check(nu, statistics.refine is not None)
+        log_growth, lost = self._growth(scales)
+        log_det = digamma((nu[:, None] - np.arange(d)) / 2).sum(axis=1) + d * math.log(2)
+        log_det = log_det - 2 * np.log(np.diagonal(scales.tril, axis1=1, axis2=2)).sum(axis=1)
+        shapes = np.empty(len(nu))
+        shape_divergences(nu, n, d, shapes)
+        weight = n + nu * np.minimum(lost, 1)
         return Law(
             df=nu,
-            inverse_scale=base + (weight[:, :, None] * gap).swapaxes(1, 2) @ gap,
-            root=_repeated(root, k),
+            inverse_scale=self.inverse_scale + scales.added,
+            root=_repeated(np.sqrt(nu)[:, None, None] * scales.inverse, k),
             log_det=_repeated(log_det, k),
-            log_prior=np.concatenate([log_b_0, (self.df - d - 1) / 2 * log_det, -trace / 2]),
-            log_posterior=np.concatenate([log_b, (nu - d - 1) / 2 * log_det, -nu * d / 2]),
-            kl=np.concatenate([log_b, -log_b_0, n / 2 * log_det, trace / 2, -nu * d / 2]),
-            sensitivity=float(nu @ sensitivity) / 2,
+            kl=np.concatenate([self.df / 2 * log_growth, -nu / 2 * lost, shapes]),
+            sensitivity=float(weight @ (scales.rounding + scales.pulled)) / 2,
+            coarse=scales.coarse(nu),
         )
+
+    def _scales(self, statistics: Statistics, pull: Array, groups: tuple[int, int]) -> Scales:
+        """C of each component, or of all of them together."""
+        square = (*groups, self.dim, self.dim)
+        roots = None if statistics.root is None else statistics.root.reshape(square)
+        scatter = statistics.scatter.reshape(square).sum(axis=1)
+        return factored(self.inverse_scale, scatter, roots, pull.reshape(*groups, self.dim))
+
+    def _growth(self, scales: Scales) -> tuple[Array, Array]:
+        """log|C| − log|C_0| and D − tr C⁻¹C_0, (G,), from eigenvalues of C⁻¹(C − C_0) where these are small.
+
+        KL(q(Λ) ‖ p(Λ)) = ½ν_0 (log|C| − log|C_0|) − ½ν (D − tr C⁻¹C_0) + Σ_d D_{log Γ}(½(ν−d) → ½(ν_0−d)),
+        where the first two, for a large ν_0, would be differences of large numbers.
+        """
+        ratio = np.diagonal(scales.tril, axis1=1, axis2=2) / np.diagonal(self._tril)
+        log_growth = 2 * np.log(ratio).sum(axis=1)
+        lost = self.dim - np.square(scales.inverse @ self._tril).sum(axis=(1, 2))
+        near = lost < 0.5
+        if near.any():
+            inverse = scales.inverse[near]
+            shares = np.linalg.eigvalsh(inverse @ scales.added[near] @ inverse.swapaxes(1, 2))
+            log_growth[near], lost[near] = -np.log1p(-shares).sum(axis=1), shares.sum(axis=1)
+        return log_growth, lost
+
+    def entropy(self, law: Law) -> float:
+        """That at C = I, less ½(D + 1) log|C|, since it is of the entries on and below the diagonal."""
+        log_det = (self.dim * np.log(law.df) + _log_det_inverse(law.root))[: len(law.df)]
+        return float((wishart.entropy(law.df, np.eye(self.dim)) - (self.dim + 1) / 2 * log_det).sum())
 
     def covariance(self, law: Law) -> Array:
         whole = law.inverse_scale / law.df[:, None, None]
@@ -115,9 +146,8 @@ class Wishart:
     def log_predictive(self, whitened: Array, law: Law, mean_precision: Array) -> Array:
         """St(m_k, C_k (1 + β_k)/(β_k t), t) with t = ν_k + 1 − D (Bishop 10.81, 10.82)."""
         t, shrink = law.df + 1 - self.dim, mean_precision / (1 + mean_precision)
-        log_det = -2 * np.log(np.diagonal(law.root, axis1=1, axis2=2)).sum(axis=1)  # log|C_k/ν_k|
-        log_det = log_det + self.dim * np.log(law.df / (t * shrink))
-        return student(np.square(whitened).sum(axis=-1) * shrink / law.df, log_det, t, self.dim)
+        log_det = _log_det_inverse(law.root) + self.dim * np.log(law.df / (t * shrink))
+        return log_student(np.square(whitened).sum(axis=-1) * shrink / law.df, log_det, t, self.dim)
 
 
 class Gammas:
@@ -128,28 +158,27 @@ class Gammas:
     def __init__(self, df: float, inverse_scale: Array, spherical: bool, dim: int) -> None:
         self.df, self.inverse_scale, self.spherical, self.dim = df, inverse_scale, spherical, dim
 
-    def law(self, count: Array, scatter: Array, weight: Array, gap: Array) -> Law:
+    def law(self, statistics: Statistics, pull: Array) -> Law:
         """q(λ) = Gamma(½mν, ½mC), m = D if spherical, else 1: E[λ] = ν/C, E[log λ] = ψ(½mν) − log ½mC."""
         m = self.dim if self.spherical else 1
-        squares = scatter + weight[:, None] * np.square(gap)
+        squares = statistics.scatter + np.square(pull)
         added = squares.mean(axis=1, keepdims=True) if self.spherical else squares
-        nu, c = (self.df + count)[:, None], self.inverse_scale + added
-        a_0, b_0, a, b = m * self.df / 2, m * self.inverse_scale / 2, m * nu / 2, m * c / 2
-        log_lambda, mean = digamma(a) - np.log(b), nu / c
-        log_b_0 = np.broadcast_to(a_0 * np.log(b_0) - gammaln(a_0), c.shape)
-        log_b, prior_part = a * np.log(b) - gammaln(a), -b_0 * mean
-        posterior_part = np.broadcast_to(-a, c.shape)
-        root = np.ascontiguousarray(np.broadcast_to(np.sqrt(mean), squares.shape))
+        nu, c = (self.df + statistics.count)[:, None], self.inverse_scale + added
+        a, b = m * nu / 2, m * c / 2
+        divergence = kl.gamma(a, b, m * self.df / 2, m * self.inverse_scale / 2)
         return Law(
             df=nu[:, 0],
             inverse_scale=c,
-            root=root,
-            log_det=m * log_lambda.sum(axis=1),
-            log_prior=_joined(log_b_0, (a_0 - 1) * log_lambda, prior_part),
-            log_posterior=_joined(log_b, (a - 1) * log_lambda, posterior_part),
-            kl=_joined(log_b, -log_b_0, (m * count / 2)[:, None] * log_lambda, -prior_part, posterior_part),
+            root=np.ascontiguousarray(np.broadcast_to(np.sqrt(nu / c), squares.shape)),
+            log_det=m * (digamma(a) - np.log(b)).sum(axis=1),
+            kl=divergence.ravel(),
             sensitivity=float(self.dim * nu.sum() / 2),
         )
+
+    def entropy(self, law: Law) -> float:
+        """That of the gammas."""
+        m = self.dim if self.spherical else 1
+        return float(gamma.entropy(m * law.df[:, None] / 2, m * law.inverse_scale / 2).sum())
 
     def covariance(self, law: Law) -> Array:
         variances = law.inverse_scale / law.df[:, None]
@@ -161,40 +190,20 @@ class Gammas:
         log_var = -2 * np.log(law.root) - np.log(shrink)[:, None]
         if self.spherical:
             t = self.dim * law.df
-            return student(np.square(whitened).sum(axis=-1) * shrink / t, log_var.sum(axis=1), t, self.dim)
+            return log_student(
+                np.square(whitened).sum(axis=-1) * shrink / t, log_var.sum(axis=1), t, self.dim
+            )
         t = law.df[:, None]
-        return student(np.square(whitened) * shrink[:, None] / t, log_var, t, 1).sum(axis=-1)
+        return log_student(np.square(whitened) * shrink[:, None] / t, log_var, t, 1).sum(axis=-1)
 
 
-def student(distance: Array, log_det: Array, df: Array, dim: int) -> Array:
-    """log St = log Γ(½(t+D)) − log Γ(½t) − ½D log tπ − ½ log|Σ| − ½(t+D) log(1 + Δ²/t); distance is Δ²/t."""
-    constant = gammaln((df + dim) / 2) - gammaln(df / 2) - dim / 2 * np.log(df * math.pi) - log_det / 2
-    return constant - (df + dim) / 2 * np.log1p(distance)
-
-
-def _log_b(nu: Array, log_det_c: Array, d: int) -> Array:
-    """log B(W, ν) = ½ν log|C| − ½νD log 2 − ¼D(D−1) log π − Σ_d log Γ((ν−d)/2) (Bishop B.79)."""
-    log_gamma = gammaln((nu[:, None] - np.arange(d)) / 2).sum(axis=1)
-    return nu / 2 * (log_det_c - d * math.log(2)) - d * (d - 1) / 4 * math.log(math.pi) - log_gamma
-
-
-def _factors(base: Array, weights: Array, gaps: Array) -> tuple[Array, Array, Array, Array]:
-    """L, L⁻¹, log|C| and the sensitivity to rounding of C_g = base_g + Σ_k w_gk gap_gk gap_gkᵀ, (G, …)."""
-    tril, inverse, log_det = np.zeros_like(base), np.zeros_like(base), np.empty(len(base))
-    sensitivity = np.empty(len(base))
-    if not factor(base, weights, gaps, tril, inverse, log_det, sensitivity):
-        raise FloatingPointError(
-            "a scale matrix is not positive definite in float64: inverse_scale is too small beside the data"
-        )
-    return tril, inverse, log_det, sensitivity
+def _log_det_inverse(root: Array) -> Array:
+    """log|(AᵀA)⁻¹| of triangular A (K, D, D)."""
+    return -2 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
 
 
 def _repeated(array: Array, k: int) -> Array:
     return array if len(array) == k else np.repeat(array, k, axis=0)
-
-
-def _joined(*parts: Array) -> Array:
-    return np.concatenate([part.ravel() for part in parts])
 
 
 @dataclass(frozen=True)
@@ -204,15 +213,13 @@ class Components:
     means: Array
     mean_precision: Array
     law: Law
-    log_prior: Array
-    log_posterior: Array
     kl: Array
 
     def log_likelihood(self, statistics: Statistics) -> Array:
         """Addends of E[log p(X | Z, μ, Λ)] (Bishop 10.71)."""
         n, d = statistics.count, self.means.shape[1]
         off = _size(self.law.root, statistics.mean - self.means)
-        trace = _diagonal(self.law.root, statistics.scatter).sum(axis=1)
+        trace = _spread(self.law.root, statistics).sum(axis=1)
         constant, widening = -d / 2 * LOG_2PI * n, -d / 2 * n / self.mean_precision
         return np.concatenate([n / 2 * self.law.log_det, constant, widening, -n / 2 * off, -trace / 2])
 
@@ -222,11 +229,9 @@ class Components:
         Entry i of A v errs by ulps of (|A| |v|)_i, and Σ_n r_nk |y_i| ≤ √(N_k Σ_n r_nk y_i²).
         """
         root, n, gap = self.law.root, statistics.count[:, None], statistics.mean - self.means
-        squares = n * np.square(_times(root, gap)) + _diagonal(root, statistics.scatter)
-        return (
-            float((_times(np.abs(root), np.abs(gap)) * np.sqrt(n * np.maximum(squares, 0))).sum())
-            + self.law.sensitivity
-        )
+        squares = n * np.square(_times(root, gap)) + _spread(root, statistics)
+        far = _times(np.abs(root), np.abs(gap)) * np.sqrt(n * np.maximum(squares, 0))
+        return float(far.sum()) + _spread_rounding(root, statistics) + self.law.sensitivity
 
     @property
     def offsets(self) -> Array:
@@ -252,20 +257,17 @@ class ComponentPrior:
         gap = statistics.mean - self.mean
         own = (n / beta)[:, None]
         means = np.where(own < 0.5, self.mean + own * gap, statistics.mean - (beta_0 / beta)[:, None] * gap)
-        law = self.precision.law(n, statistics.scatter, beta_0 * n / beta, gap)
-        d, pull = means.shape[1], beta_0 * _size(law.root, means - self.mean)
-        constant, half = np.full(len(n), d / 2 * (math.log(beta_0) - LOG_2PI)), np.full(len(n), d / 2)
-        prior = (constant, law.log_det / 2, -half * beta_0 / beta, -pull / 2)
-        posterior = (half * (np.log(beta) - LOG_2PI), law.log_det / 2, -half)
-        relative = (half * np.log(beta / beta_0), -half * n / beta, pull / 2)
-        return Components(
-            means=means,
-            mean_precision=beta,
-            law=law,
-            log_prior=np.concatenate([*prior, law.log_prior]),
-            log_posterior=np.concatenate([*posterior, law.log_posterior]),
-            kl=np.concatenate([*relative, law.kl]),
-        )
+        pull = np.sqrt(beta_0 * n / beta)[:, None] * gap
+        law = self.precision.law(statistics, pull)
+        half, far = means.shape[1] / 2, beta_0 * _size(law.root, own * gap)
+        relative = (half * np.log1p(n / beta_0), -half * n / beta, far / 2)
+        return Components(means, beta, law, np.concatenate([*relative, law.kl]))
+
+    def entropy(self, q: Components) -> float:
+        """H(q(μ, Λ)) in nats: Σ_k ½ [D (1 + log 2π − log β_k) − E log|Λ_k|] and that of q(Λ)."""
+        d = q.means.shape[1]
+        means = d * (1 + LOG_2PI - np.log(q.mean_precision)) - q.law.log_det
+        return float(means.sum()) / 2 + self.precision.entropy(q.law)
 
 
 def _times(root: Array, gaps: Array) -> Array:
@@ -278,6 +280,21 @@ def _size(root: Array, gaps: Array) -> Array:
     return np.square(_times(root, gaps)).sum(axis=1)
 
 
-def _diagonal(root: Array, scatter: Array) -> Array:
-    """The diagonal of A_k S_k A_kᵀ, (K, D)."""
-    return np.square(root) * scatter if root.ndim == 2 else ((root @ scatter) * root).sum(axis=2)
+def _spread(root: Array, statistics: Statistics) -> Array:
+    """The diagonal of A_k (N_k S_k) A_kᵀ, (K, D), as squares where the root of the scatter is known."""
+    if root.ndim == 2:
+        return np.square(root) * statistics.scatter
+    if statistics.root is None:
+        return ((root @ statistics.scatter) * root).sum(axis=2)
+    return np.square(root @ statistics.root.swapaxes(1, 2)).sum(axis=2)
+
+
+def _spread_rounding(root: Array, statistics: Statistics) -> float:
+    """By how much, to first order, the sum of `_spread` moves when what it is made of does by a unit."""
+    if root.ndim == 2:
+        return 0.0
+    if statistics.root is None:
+        return float((np.abs(root.swapaxes(1, 2) @ root) * np.abs(statistics.scatter)).sum())
+    rows = statistics.root.swapaxes(1, 2)
+    size = np.abs(root) @ np.linalg.norm(rows, axis=2, keepdims=True)
+    return float((np.abs(root @ rows) * size).sum())

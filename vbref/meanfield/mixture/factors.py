@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from vbref.numerics.jit import loop
+from vbref.numerics.special import lgamma_bregman
 
 
 @loop
@@ -22,12 +23,12 @@ def cholesky(c, tril):
 
 
 @loop
-def add_outer(tril, weight, v):
-    """L ← the factor of LLᵀ + weight v vᵀ, by rotations of (L, √weight v), which keep a small L's digits.
+def add_outer(tril, v):
+    """L ← the factor of LLᵀ + v vᵀ, by rotations of (L, v), which keep a small L's digits.
 
     In C itself they would be lost where v is large: 1 + 10¹⁷ − 10¹⁷ is no longer 1.
     """
-    x = math.sqrt(weight) * v
+    x = v.copy()
     for j in range(tril.shape[0]):
         r = math.hypot(tril[j, j], x[j])
         cosine, sine = tril[j, j] / r, x[j] / r
@@ -49,27 +50,47 @@ def invert(tril, inverse):
 
 
 @loop
-def entry_sensitivity(base, weights, gaps, inverse):
-    """Σ_ij |C⁻¹_ij| |base_ij| + Σ_g w_g Σ_i |C⁻¹ gap_g|_i |gap_g|_i: what rounding does to log|C|."""
-    precision = inverse.T @ inverse
-    total = (np.abs(precision) * np.abs(base)).sum()
-    for g in range(len(weights)):
-        pulled = precision @ gaps[g]
-        total += weights[g] * (np.abs(pulled) * np.abs(gaps[g])).sum()
-    return total
+def row_sensitivity(rows, inverse):
+    """Σ_j |L⁻¹ v_j| · |L⁻¹| s over the rows v_j of R, where s_i is the length of column i.
+
+    What rounding of R, of which entries of column i have ulps of s_i, does to log|C| and to |L⁻¹Rᵀ|².
+    """
+    size = np.abs(inverse) @ np.sqrt((rows * rows).sum(axis=0))
+    return (np.abs(inverse @ rows.T).sum(axis=1) * size).sum()
 
 
 @loop
-def factor(base, weights, gaps, tril, inverse, log_det, sensitivity):
-    """L, L⁻¹, log|C|, `entry_sensitivity` of base_g + Σ_k w_gk gap_gk gap_gkᵀ, (G, …); False as above."""
+def factor(gram, base, rows, pulls, tril, inverse, condition, rounding, pulled):
+    """L, L⁻¹ of C_g = base_g + Σ_j R_gjᵀR_gj + Σ_k v_gk v_gkᵀ, (G, …); False where base is not definite.
+
+    R in rows (G, J, D, D), v in pulls (G, K, D); gram_g = base_g + Σ_j R_gjᵀR_gj. With P = C⁻¹, what rounding
+    of its parts does to log|C|: `condition` Σ_ij |P_ij| |gram_ij|, of gram; `rounding` the same of base, and
+    of the rows; `pulled` Σ_k Σ_i |P v_k|_i |v_k|_i.
+    """
     for g in range(base.shape[0]):
         if not cholesky(base[g], tril[g]):
             return False
-        for k in range(weights.shape[1]):
-            add_outer(tril[g], weights[g, k], gaps[g, k])
+        for j in range(rows.shape[1]):
+            for d in range(rows.shape[2]):
+                add_outer(tril[g], rows[g, j, d])
+        for k in range(pulls.shape[1]):
+            add_outer(tril[g], pulls[g, k])
         invert(tril[g], inverse[g])
-        log_det[g] = 0.0
-        for d in range(base.shape[1]):
-            log_det[g] += 2 * math.log(tril[g, d, d])
-        sensitivity[g] = entry_sensitivity(base[g], weights[g], gaps[g], inverse[g])
+        precision = inverse[g].T @ inverse[g]
+        condition[g] = (np.abs(precision) * np.abs(gram[g])).sum()
+        rounding[g] = (np.abs(precision) * np.abs(base[g])).sum()
+        for j in range(rows.shape[1]):
+            rounding[g] += row_sensitivity(rows[g, j], inverse[g])
+        pulled[g] = 0.0
+        for k in range(pulls.shape[1]):
+            pulled[g] += (np.abs(precision @ pulls[g, k]) * np.abs(pulls[g, k])).sum()
     return True
+
+
+@loop
+def shape_divergences(nu, count, dim, out):
+    """Σ_d [log Γ(a_d − ½N) − log Γ(a_d) + ½N ψ(a_d)] ≥ 0 with a_d = ½(ν − d), d = 0 … D − 1, (G,)."""
+    for g in range(len(nu)):
+        out[g] = 0.0
+        for d in range(dim):
+            out[g] += lgamma_bregman((nu[g] - d) / 2, -count[g] / 2)

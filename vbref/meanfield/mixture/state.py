@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vbref.meanfield.engine import Ascent, Bound
 from vbref.meanfield.mixture.components import ComponentPrior, Components
+from vbref.meanfield.mixture.scales import Unresolved
 from vbref.meanfield.mixture.statistics import Frame, Statistics, gather
 from vbref.meanfield.mixture.weights import Dirichlet, Sticks, Weights
 
@@ -60,15 +61,20 @@ class State:
 
     def update_assignments(self) -> None:
         """q(z_n = k) ∝ exp ρ_k(x_n) (Bishop 10.46–10.49), and what the others need of it."""
-        self.statistics = self.gather(self.x, self.prior.center, self.frame())
+        found = self.gather(self.x, self.prior.center, self.frame())
+        self.statistics = found.refined() if self.components.law.coarse else found
 
     def update_weights(self) -> None:
         """q(π) given N_k."""
         self.weights = self.prior.weights.posterior(self.statistics.count)
 
     def update_components(self) -> None:
-        """q(μ, Λ) given N_k, x̄_k, S_k."""
-        self.components = self.prior.components.posterior(self.statistics)
+        """q(μ, Λ) given N_k, x̄_k, S_k, or the root of S_k where its entries do not do."""
+        try:
+            self.components = self.prior.components.posterior(self.statistics)
+        except Unresolved:
+            self.statistics = self.statistics.refined()
+            self.components = self.prior.components.posterior(self.statistics)
 
     def frame(self) -> Frame:
         """What the E-step needs of q(π) and q(μ, Λ)."""
@@ -85,12 +91,13 @@ class State:
     def terms(self) -> dict[str, float]:
         """The seven terms of the bound with their signs, so that it is their sum (Bishop 10.70–10.77)."""
         s, w, c = self.statistics, self.weights, self.components
+        entropy = self.prior.components.entropy(c)
         return {
             "E log p(X | Z, mu, Lambda)": float(c.log_likelihood(s).sum()),
             "E log p(Z | pi)": float(s.count @ w.expected_log),
             "E log p(pi)": w.log_prior,
-            "E log p(mu, Lambda)": float(c.log_prior.sum()),
+            "E log p(mu, Lambda)": -float(c.kl.sum()) - entropy,
             "-E log q(Z)": s.entropy,
             "-E log q(pi)": w.entropy,
-            "-E log q(mu, Lambda)": -float(c.log_posterior.sum()),
+            "-E log q(mu, Lambda)": entropy,
         }

@@ -5,8 +5,10 @@ plain NumPy, for rows few enough for an array of rows × components: the definit
 tested against.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,16 +32,27 @@ class Statistics:
     count (K,) is N_k; mean (K, D) is x̄_k, from the centre; scatter (K, D, D), or its diagonal (K, D), is
     N_k S_k about x̄_k; entropy is that of q(z) in nats. Natural parameters are linear in N_k, N_k x̄_k and
     Σ r xxᵀ, and so is `blend`.
+
+    A scatter's entries have lost what is below an ulp of the largest: all of the prior's C_0 where that is
+    so small, and rows do not span the space. root (K, D, D), with rootᵀ root the scatter, has not; `moments`
+    knows it, and `refine` finds it by another pass over the rows.
     """
 
     count: Array
     mean: Array
     scatter: Array
     entropy: float
+    root: Array | None = None
+    refine: Callable[[], "Statistics"] | None = None
+
+    def refined(self) -> "Statistics":
+        """The same with the root, where that can be had."""
+        return self if self.refine is None else self.refine()
 
     def scaled(self, factor: float) -> "Statistics":
         """Those of `factor` copies of the rows."""
-        return Statistics(factor * self.count, self.mean, factor * self.scatter, factor * self.entropy)
+        root = None if self.root is None else math.sqrt(factor) * self.root
+        return Statistics(factor * self.count, self.mean, factor * self.scatter, factor * self.entropy, root)
 
     def blend(self, other: "Statistics", step: float) -> "Statistics":
         """(1 − step) of this and step of the other, 0 ≤ step ≤ 1, with moments about the mean of both."""
@@ -50,9 +63,13 @@ class Statistics:
         count = self.count + other.count
         share = np.divide(other.count, count, out=np.zeros_like(count), where=count > 0)[:, None]
         gap = other.mean - self.mean
-        between = (self.count[:, None] * share) * gap
-        scatter = self.scatter + other.scatter + _products(between, gap, self.scatter.ndim == 3)
-        return Statistics(count, self.mean + share * gap, scatter, self.entropy + other.entropy)
+        between = self.count[:, None] * share
+        scatter = self.scatter + other.scatter + _products(between * gap, gap, self.scatter.ndim == 3)
+        root = None
+        if self.root is not None and other.root is not None:
+            apart = (np.sqrt(between) * gap)[:, None]
+            root = _triangular(np.concatenate([self.root, other.root, apart], axis=1))
+        return Statistics(count, self.mean + share * gap, scatter, self.entropy + other.entropy, root)
 
 
 @dataclass(frozen=True)
@@ -93,18 +110,35 @@ def moments(rows: Array, r: Array, dense: bool) -> Statistics:
     mean = np.divide(
         r.T @ rows, count[:, None], out=np.zeros((r.shape[1], rows.shape[1])), where=count[:, None] > 0
     )
-    scatter = np.stack([_scatter(rows - m, weight, dense) for m, weight in zip(mean, r.T, strict=True)])
-    return Statistics(count, mean, scatter, float(-(r * np.log(np.where(r > 0, r, 1))).sum()))
+    gaps = np.sqrt(r.T)[:, :, None] * (rows - mean[:, None])
+    scatter = gaps.swapaxes(1, 2) @ gaps if dense else np.square(gaps).sum(axis=1)
+    entropy = float(-(r * np.log(np.where(r > 0, r, 1))).sum())
+    return Statistics(count, mean, scatter, entropy, _triangular(gaps) if dense else None)
 
 
-def _scatter(gaps: Array, weight: Array, dense: bool) -> Array:
-    return (gaps * weight[:, None]).T @ gaps if dense else weight @ np.square(gaps)
+def _triangular(gaps: Array) -> Array:
+    """R (K, D, D) with RᵀR = VᵀV of rows V (K, J, D)."""
+    k, j, d = gaps.shape
+    root = np.zeros((k, d, d))
+    root[:, : min(j, d)] = np.linalg.qr(gaps, mode="r")
+    return root
 
 
 def gather(x: NDArray[Any], center: Array, frame: Frame) -> Statistics:
     """The statistics of x (N, D) under the responsibilities of `frame`, in one pass over the rows."""
     counts, firsts, seconds, entropies = (sum(parts) for parts in zip(*_calls(x, center, frame), strict=True))
-    return from_origins(counts, firsts, seconds, float(entropies), frame.origins)
+    found = from_origins(counts, firsts, seconds, float(entropies), frame.origins)
+    return replace(found, refine=partial(gather_roots, x, center, frame))
+
+
+def gather_roots(x: NDArray[Any], center: Array, frame: Frame) -> Statistics:
+    """The same with the scatters' roots, in plain NumPy, a chunk of rows at a time."""
+    k, d = frame.means.shape
+    total = empty(k, d, frame.roots.ndim == 3)
+    for part in chunks(x, max(1, _CALL_NUMBERS // (k * d))):
+        rows = centred(part, center)
+        total = total + moments(rows, responsibilities(rows, frame)[0], frame.roots.ndim == 3)
+    return total
 
 
 def _calls(x: NDArray[Any], center: Array, frame: Frame) -> Iterator[tuple[Any, ...]]:
@@ -161,4 +195,5 @@ def centred(x: NDArray[Any], center: Array) -> Array:
 
 def empty(k: int, d: int, dense: bool) -> Statistics:
     """Those of no rows: what the prior alone has."""
-    return Statistics(np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d) if dense else (k, d)), 0.0)
+    none = np.zeros((k, d, d) if dense else (k, d))
+    return Statistics(np.zeros(k), np.zeros((k, d)), none, 0.0, none if dense else None)
