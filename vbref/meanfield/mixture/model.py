@@ -84,7 +84,8 @@ class GaussianMixture:
 
         Of the runs the one with the highest bound is kept. A start is a k-means of some rows, drawn from
         `rng`; or `resp` (N, K), responsibilities that sum to one over k, or `means` (K, D), each of which
-        gets the rows nearest to it; one component needs none of these. A sweep is an E-step and an M-step.
+        gets the rows nearest to it, with either `n_init` 1; one component needs none of these. A sweep is an
+        E-step and an M-step.
         `tol` and `max_iter` end a run as in `engine.ascend`.
 
         x is read in one pass a sweep, a part at a time, and not copied: it may be a memory map larger than
@@ -93,8 +94,9 @@ class GaussianMixture:
         `device="cuda"` keeps the rows, which must fit there, on a GPU, and makes the E-step's pass over them
         there, in float64 too.
 
-        Raises ValueError for bad input, and as `engine.ascend` does; FloatingPointError where
-        `inverse_scale` is too small beside the data to be seen in float64.
+        Raises ValueError for bad input, masked arrays and what float64 cannot hold among it, and as
+        `engine.ascend` does; FloatingPointError where `inverse_scale` is too small beside the data to be seen
+        in float64.
         """
         check_limits(tol, max_iter)
         data, prior, start, generator = self._prepared(x, rng, n_init, resp, means)
