@@ -1,5 +1,6 @@
 """Regression: exact evidence by SciPy and by quadrature, the bound by Monte Carlo, selection on real data."""
 
+import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -32,6 +33,30 @@ def test_the_conjugate_bound_is_the_evidence(n):
     exact = stats.multivariate_t(None, shape, 2.6).logpdf(y)
     assert model.log_evidence == pytest.approx(exact, rel=1e-12)
     assert model.elbo == pytest.approx(exact, rel=1e-12)
+
+
+def exact_evidence(x, y, a0, b0):
+    """The same Student's t at 50 digits."""
+    with mp.workdps(50):
+        n, a0, b0 = len(y), mp.mpf(a0), mp.mpf(b0)
+        shape = (
+            mp.eye(n) + mp.matrix((x / np.sqrt(ALPHA)).tolist()) * mp.matrix((x / np.sqrt(ALPHA)).tolist()).T
+        )
+        square = (mp.matrix([y.tolist()]) * mp.lu_solve(shape, mp.matrix(y.tolist())))[0]
+        normal = -n * mp.log(2 * mp.pi * b0) / 2 - mp.log(mp.det(shape)) / 2
+        gammas = mp.loggamma(a0 + mp.mpf(n) / 2) - mp.loggamma(a0)
+        return gammas + normal - (a0 + mp.mpf(n) / 2) * mp.log(1 + square / (2 * b0))
+
+
+@pytest.mark.parametrize("a0", [1e-6, 1e4, 1e8, 1e12])
+def test_no_size_of_the_noise_prior_costs_digits(a0):
+    """log Γ(10¹²) has three decimals; what seven rows make of it has all."""
+    x, y = problem(n=8)
+    model = fixed(noise_concentration=a0, noise_rate=a0 / 3).fit(x[:7], y[:7])
+    exact, more = (exact_evidence(x[:n], y[:n], a0, a0 / 3) for n in (7, 8))
+    assert model.log_evidence == pytest.approx(float(exact), rel=1e-13)
+    assert model.elbo == pytest.approx(float(exact), rel=1e-13)
+    assert model.log_predictive(x[7:], y[7:])[0] == pytest.approx(float(more - exact), rel=1e-13)
 
 
 def test_the_evidence_by_quadrature():

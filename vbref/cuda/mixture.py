@@ -7,13 +7,14 @@ components is ever stored.
 """
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numba import cuda
 
 from vbref.cuda import device, steps
-from vbref.meanfield.mixture.statistics import Frame, Statistics, from_origins
+from vbref.meanfield.mixture.statistics import Frame, Statistics, from_origins, gather_roots
 
 _SHARED_BYTES = 40_000
 _BLOCKS = 4 * 132
@@ -129,11 +130,16 @@ class Rows:
         self.x = device.put(np.asarray(x))
 
     def __call__(self, x: Any, center: Any, frame: Frame) -> Statistics:
-        """The statistics under the responsibilities of `frame`; x is the run's, which is on the device."""
+        """The statistics under the responsibilities of `frame`; x is the run's, which is on the device.
+
+        Refining them, for few rows beside a small prior, is the CPU's.
+        """
         launch, sums = self.prepared(center, frame)
         launch()
         count, first, second, entropy = (array.copy_to_host().sum(axis=0) for array in sums)
-        return from_origins(count, first, second.reshape(frame.roots.shape), float(entropy), frame.origins)
+        second = second.reshape(frame.roots.shape)
+        found = from_origins(count, first, second, float(entropy), frame.origins)
+        return replace(found, refine=functools.partial(gather_roots, x, center, frame))
 
     def prepared(self, center: Any, frame: Frame) -> tuple[Any, list[Any]]:
         """What launches the kernel, on a stream if given, and what that fills: sums of each block."""

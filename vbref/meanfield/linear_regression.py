@@ -24,7 +24,9 @@ from vbref.meanfield.engine import Ascent, Update, ascend
 from vbref.meanfield.limits import within_float64
 from vbref.meanfield.normal_gamma import LOG_2PI, Gammas, NormalGamma
 from vbref.meanfield.regression_state import Design, State
+from vbref.meanfield.student import log_gamma_step, log_student
 from vbref.numerics import check
+from vbref.numerics.special import log_ratio
 
 Array = NDArray[Any]
 PRIORS = ("fixed", "shared", "ard")
@@ -151,13 +153,12 @@ class LinearRegression:
         """
         if self.prior != "fixed":
             raise ValueError(f"log_evidence is exact for prior='fixed' alone, prior is {self.prior!r}")
-        state = self._state
+        state, half = self._state, self._state.design.n / 2
         a0, b0 = float(self.noise_prior.concentration), float(self.noise_prior.rate)
-        law = state.weight_noise.noise
-        a, b = float(law.concentration), float(law.rate)
+        b = float(state.weight_noise.noise.rate)
         roots = np.log(state.precision).sum() / 2 - np.log(abs(np.diagonal(state.weight_noise.root))).sum()
-        normalisers = a0 * math.log(b0) - a * math.log(b) + math.lgamma(a) - math.lgamma(a0)
-        return float(roots) + normalisers - state.design.n * LOG_2PI / 2
+        powers = -a0 * log_ratio(b0, b, state.square / 2) - half * (math.log(b) + LOG_2PI)
+        return float(roots) + powers + float(log_gamma_step(a0, half))
 
     @property
     def weights(self) -> Array:
@@ -222,5 +223,4 @@ class LinearRegression:
         check.shape("y", targets, (len(rows),))
         loc, scale, df = self.predict(rows)
         z = (targets - loc) / scale
-        constant = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - math.log(math.pi * df) / 2
-        return (constant - np.log(scale) - (df + 1) / 2 * np.log1p(z * z / df)).astype(rows.dtype)
+        return log_student(z * z / df, 2 * np.log(scale), df, 1).astype(rows.dtype)

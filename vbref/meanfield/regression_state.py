@@ -41,7 +41,10 @@ class Design:
 
 @dataclass
 class State:
-    """q(w, τ) and q(α), which is None where α is known; their updates and their bound."""
+    """q(w, τ) and q(α), which is None where α is known; their updates and their bound.
+
+    square is ‖y − Xm‖² + mᵀ diag(E[α]) m, of which a large b has no digit.
+    """
 
     design: Design
     precision: Array
@@ -49,6 +52,7 @@ class State:
     weight_prior: Gammas | None
     weight_noise: NormalGamma
     weight_law: Gammas | None
+    square: float = 0.0
 
     @property
     def alpha(self) -> Array:
@@ -67,9 +71,9 @@ class State:
         design, alpha = self.design, self.alpha
         q, root = np.linalg.qr(np.concatenate([design.root, np.diag(np.sqrt(alpha))]))
         m = np.linalg.solve(root, q[: len(design.root)].T @ design.target)
-        square = design.square(m) + float(alpha @ m**2)
+        self.square = design.square(m) + float(alpha @ m**2)
         prior = self.noise_prior
-        noise = Gammas(prior.concentration + design.n / 2, prior.rate + square / 2)
+        noise = Gammas(prior.concentration + design.n / 2, prior.rate + self.square / 2)
         self.weight_noise = NormalGamma(m, root, noise)
         _check_condition(self.weight_noise)
 
