@@ -161,12 +161,12 @@ class LinearGenerator:
 
 
 def linear_generator(
-    G: Any, delta: float, *, E: Any, sigma: Any, P: Any, m: Any = None, c: float = 0.0
+    G: Any, delta: float, *, E: Any, sigma: Any, P: Any, m: Any = 0.0, c: float = 0.0
 ) -> LinearGenerator:
     """Return a linear generator and encoder, with the covariances that follow from them."""
     G, E, sigma, P = (np.asarray(a, float) for a in (G, E, sigma, P))
     n, d = G.shape
-    m = np.zeros(n) if m is None else np.asarray(m, float)
+    m = np.broadcast_to(np.asarray(m, float), n)
     cov_z = G @ G.T + delta**2 * np.eye(n)
     none, origin, identity = np.zeros((d, n)), np.zeros(n + d), np.eye(d)
     joint = np.block([[identity, G.T], [G, cov_z]])

@@ -13,10 +13,10 @@ _UNBOUND = "Nothing binds z in the first term: q(w) is averaged over where q(z) 
 
 
 def _information_by_slope(w):
-    """−d/dα log ∬ q(z,w)^(1−α) (q(w)q(z))^α at α = 0, by a complex step."""
+    """−d/dα ∬ q(z,w)^(1−α) (q(w)q(z))^α at α = 0, by a complex step."""
     independent = np.outer(w.q_w, w.q_z)
     chernoff = np.sum(w.q * np.exp(1e-30j * np.log(independent / w.q))) * w.dw * w.dz
-    return -np.log(chernoff).imag / 1e-30
+    return -chernoff.imag / 1e-30
 
 
 def _information_by_entropies(w):

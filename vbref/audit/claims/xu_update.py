@@ -22,16 +22,16 @@ def _gaussian(rng):
     return Case(mu=rng.normal(size=d), cov=worlds.covariance(rng, d))
 
 
-def _covariance_of(w, map_noise):
-    """The covariance of map_noise(ε), ε ~ N(0, I): exact, for a map that is linear."""
+def _moments_of(w, map_noise):
+    """The mean of map_noise(ε), ε ~ N(0, I), above its covariance: exact, for a map that is affine."""
     d = len(w.mu)
     center = map_noise(np.zeros(d))
     columns = np.stack([map_noise(e) - center for e in np.eye(d)], -1)
-    return columns @ columns.T
+    return np.vstack([center, columns @ columns.T])
 
 
-def _covariance_by_curvature(w):
-    """−(∇² log q)⁻¹, the Hessian by differences that are exact for a quadratic."""
+def _moments_by_curvature(w):
+    """SciPy's mean above −(∇² log q)⁻¹, the Hessian by differences that are exact for a quadratic."""
     from scipy.stats import multivariate_normal
 
     q, d = multivariate_normal(w.mu, w.cov), len(w.mu)
@@ -40,11 +40,11 @@ def _covariance_by_curvature(w):
         [q.logpdf(w.mu + a + b) - q.logpdf(w.mu + a) - q.logpdf(w.mu + b) + q.logpdf(w.mu) for a in steps]
         for b in steps
     ]
-    return -np.linalg.inv(np.array(hessian, float).reshape(d, d))
+    return np.vstack([q.mean, -np.linalg.inv(np.array(hessian, float).reshape(d, d))])
 
 
-def _covariance_by_characteristic(w):
-    """From the characteristic function of q: −2 log of its modulus is the quadratic form tᵀΣt."""
+def _moments_by_characteristic(w):
+    """The mean, above tᵀΣt polarised: minus twice the log modulus of the characteristic function."""
     d = len(w.mu)
 
     def form(t):
@@ -54,12 +54,12 @@ def _covariance_by_characteristic(w):
         )
 
     e = np.eye(d)
-    return np.array([[(form(a + b) - form(a - b)) / 4 for a in e] for b in e])
+    return np.vstack([w.mu, [[(form(a + b) - form(a - b)) / 4 for a in e] for b in e]])
 
 
-_COVARIANCE = {
-    "curvature of log q": _covariance_by_curvature,
-    "characteristic function": _covariance_by_characteristic,
+_MOMENTS = {
+    "curvature of log q": _moments_by_curvature,
+    "characteristic function": _moments_by_characteristic,
 }
 
 
@@ -150,23 +150,26 @@ CLAIMS = [
         "xu/24b",
         statement=r"z = \mu_\phi(x) + \Sigma_\phi(x) \times \epsilon",
         verdict="misprint",
-        domain="Gaussians of 1 and 2 dimensions with dense covariance Σ; compared are the covariances of"
-        " z and of q",
+        domain="Gaussians of 1 and 2 dimensions with dense covariance Σ; compared are the means and the"
+        " covariances of z and of q",
         draw=_gaussian,
-        printed=lambda w: _covariance_of(w, lambda noise: w.mu + w.cov @ noise),
-        oracles=_COVARIANCE,
+        printed=lambda w: _moments_of(w, lambda noise: w.mu + w.cov @ noise),
+        oracles=_MOMENTS,
         note="Σ is a covariance in these notes (xu/30), and noise is scaled by its root",
         corrected=Form(
             r"\mu_\phi(x) + L_\phi(x)\,\epsilon,\quad L_\phi L_\phi^T = \Sigma_\phi",
-            lambda w: _covariance_of(w, lambda noise: w.mu + np.linalg.cholesky(w.cov) @ noise),
+            lambda w: _moments_of(w, lambda noise: w.mu + np.linalg.cholesky(w.cov) @ noise),
         ),
         counterexample=Counterexample(
-            "one dimension, Σ = 4 (the variance of z)", Case(mu=np.array([0.0]), cov=np.array([[4.0]]))
+            "one dimension, μ = 0, Σ = 4: mean and variance of z",
+            Case(mu=np.array([0.0]), cov=np.array([[4.0]])),
         ),
-        aside=Aside("z has covariance Σ², right only where Σ² = Σ", lambda w: w.cov @ w.cov),
+        aside=Aside(
+            "z has covariance Σ², right only where Σ² = Σ", lambda w: np.vstack([w.mu, w.cov @ w.cov])
+        ),
         code=Code(
             "vbref.dist.multivariate_normal.sample",
-            lambda sample, w: _covariance_of(w, lambda noise: sample(noise, w.mu, w.cov)),
+            lambda sample, w: _moments_of(w, lambda noise: sample(noise, w.mu, w.cov)),
         ),
     ),
     Claim(
