@@ -41,6 +41,13 @@ def test_stops_at_the_relative_tolerance_and_not_before():
     assert not small[:-1].any()
 
 
+def test_a_bound_near_zero_stops_at_the_tolerance_in_nats():
+    values = iter([-0.1, -1e-5, -1e-6, -1e-7])
+    ascent = ascend({"only": lambda: None}, lambda: next(values), tol=1e-4)
+    assert ascent.converged
+    assert ascent.sweeps == 3
+
+
 def test_reports_the_factor_that_lowered_the_bound():
     model = Quadratic(wrong=2.5)
     with pytest.raises(BoundFell, match="'second' lowered the bound") as caught:

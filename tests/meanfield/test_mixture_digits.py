@@ -90,11 +90,11 @@ def test_many_degrees_of_freedom(df, kind):
 def problems(draw):
     """Rows in few dimensions and hyperparameters that do not follow their scale."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    n, d = draw(st.sampled_from([1, 2, 3, 7, 30])), draw(st.sampled_from([1, 2, 3, 6]))
+    n, d = draw(st.sampled_from([1, 2, 4, 6, 20])), draw(st.sampled_from([1, 2, 3, 6]))
     x = rng.standard_normal((n, d)) + 4 * rng.integers(0, 3, (n, 1))
     if draw(st.booleans()):
         x = x[rng.integers(0, n, n) // 2]
-    x *= 10.0 ** draw(st.sampled_from([-8, -3, 0, 3, 6, 8]))
+    x *= 10.0 ** draw(st.sampled_from([-8, 0, 3, 7, 8]))
     kind = draw(st.sampled_from(KINDS))
     least = d - 1 if kind in ("full", "tied") else 0
     return x, {
@@ -107,7 +107,7 @@ def problems(draw):
 
 
 @settings(max_examples=60, deadline=None)
-@given(problems(), st.sampled_from([2, 3, 5]), st.integers(0, 100))
+@given(problems(), st.sampled_from([1, 2, 3, 5]), st.integers(0, 100))
 def test_the_bound_never_falls_whatever_the_prior(problem, k, seed):
     x, options = problem
     model = GaussianMixture(k, **options).fit(x, rng=seed, max_iter=15, tol=0.0)  # or BoundFell

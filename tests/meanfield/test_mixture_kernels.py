@@ -62,6 +62,16 @@ def test_one_pass_is_the_two_steps(n, d, k, dense, dtype):
 
 
 @pytest.mark.parametrize("dense", [True, False])
+def test_identical_components_share_every_row(dense):
+    """Entropy N log K, from logarithms of products of thousands of sums, each of which would overflow."""
+    f, n = frame(1, 2, dense), 3000
+    alike = Frame(*(np.repeat(array, 8, axis=0) for array in (f.means, f.roots, f.offsets, f.origins)))
+    found = gather(np.random.default_rng(0).standard_normal((n, 2)), np.zeros(2), alike)
+    assert found.entropy == pytest.approx(n * np.log(8), rel=1e-13)
+    np.testing.assert_allclose(found.count, n / 8, rtol=1e-13)
+
+
+@pytest.mark.parametrize("dense", [True, False])
 def test_the_same_bits_for_any_number_of_threads_and_any_layout(dense):
     x = np.random.default_rng(0).standard_normal((20_000, 5))
     f, center = frame(3, 5, dense), np.zeros(5)

@@ -1,0 +1,54 @@
+"""What is taken from the rows before the first sweep: spreads, the default prior, the first assignment."""
+
+import numpy as np
+import pytest
+
+from vbref.meanfield import GaussianMixture
+from vbref.meanfield.mixture.rows import center_of, default_inverse_scale, overall, spreads
+from vbref.meanfield.mixture.start import nearest_mean
+
+
+def measured(x):
+    center = center_of(x)
+    return overall(x, center), center
+
+
+def test_a_constant_column_spreads_like_the_others():
+    """The root mean square of 3 and 4 · 10⁵, in whose units the column may be; of no other column, 1."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((50, 3))
+    x = 1e5 * np.array([3, 4, 0]) * (x - x.mean(axis=0)) / x.std(axis=0, ddof=1) + np.array([0, 0, 7.0])
+    expected = 1e5 * np.array([3, 4, np.sqrt(12.5)])
+    np.testing.assert_allclose(spreads(*measured(x)), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        np.diagonal(default_inverse_scale("full", *measured(x))), expected**2, rtol=1e-12
+    )
+    np.testing.assert_array_equal(spreads(*measured(np.full((5, 2), 3.0))), 1)
+
+
+def test_columns_that_depend_on_each_other_get_a_thousandth_of_their_spread():
+    """Two equal columns, and one three times as large: eigenvalues 10⁻⁶ of the correlations."""
+    z = np.random.default_rng(0).standard_normal((50, 1))
+    x = np.hstack([z, z, 3 * z])
+    prior = default_inverse_scale("full", *measured(x))
+    scale = z.std(ddof=1) * np.array([1, 1, 3])
+    np.testing.assert_allclose(np.linalg.eigvalsh(prior / np.outer(scale, scale)), [1e-6, 1e-6, 3], rtol=1e-8)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_a_start_gives_each_row_to_the_nearest_mean_whole(dense):
+    x = np.random.default_rng(0).standard_normal((400, 2)) * np.array([1.0, 1e6])
+    means = np.array([[-0.5, 0.0], [0.5, 0.0], [0.0, 2e6]])
+    scale = np.array([1.0, 1e6])
+    nearest = np.square((x[:, None] - means) / scale).sum(axis=2).argmin(axis=1)
+    found = nearest_mean(x, np.zeros(2), means, scale, dense)
+    np.testing.assert_allclose(found.count, np.bincount(nearest), atol=0.01)
+    np.testing.assert_allclose(found.mean[2], x[nearest == 2].mean(axis=0), rtol=1e-4)
+
+
+def test_the_guard_of_usual_rows_is_narrow():
+    """Rounding is told from a fall of 10⁻⁹ of the bound, also where columns differ in size."""
+    x = np.random.default_rng(0).standard_normal((200, 3)) * np.array([1e-4, 1.0, 1e4]) + 1
+    for kind in ("full", "tied", "diag", "spherical"):
+        model = GaussianMixture(3, covariance=kind).fit(x, rng=0, max_iter=5)
+        assert model._state.evidence_bound().rounding < 1e-9 * abs(model.elbo)
