@@ -85,8 +85,7 @@ class GaussianMixture:
         Of the runs the one with the highest bound is kept. A start is a k-means of some rows, drawn from
         `rng`; or `resp` (N, K), responsibilities that sum to one over k, or `means` (K, D), each of which
         gets the rows nearest to it, with either `n_init` 1; one component needs none of these. A sweep is an
-        E-step and an M-step.
-        `tol` and `max_iter` end a run as in `engine.ascend`.
+        E-step and an M-step. `tol` and `max_iter` end a run as in `engine.ascend`.
 
         x is read in one pass a sweep, a part at a time, and not copied: it may be a memory map larger than
         the memory. Sums are float64, their order the same for any number of threads.
