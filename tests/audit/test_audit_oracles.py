@@ -1,6 +1,7 @@
 """The oracles against values known otherwise: mpmath, hand-made numbers, exact fractions."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import mpmath
@@ -43,7 +44,10 @@ def exact_world(q):
 
 @pytest.mark.parametrize("evidence", [oracles.log_evidence_by_sum, oracles.log_evidence_by_bayes])
 def test_evidence_of_a_table_of_fractions(evidence):
-    assert evidence(exact_world([0.2, 0.3, 0.5])) == pytest.approx(math.log(Fraction(11, 32)), rel=1e-14)
+    w = exact_world([0.2, 0.3, 0.5])
+    assert evidence(w) == pytest.approx(math.log(Fraction(11, 32)), rel=1e-14)
+    impossible = replace(w, prior=np.array([0.5, 0.0, 0.5]))
+    assert evidence(impossible) == pytest.approx(math.log(Fraction(5, 16)), rel=1e-14)
 
 
 @pytest.mark.parametrize("bound", [oracles.elbo_by_gap, oracles.elbo_by_cumulant])

@@ -50,7 +50,7 @@ def _candidates(rng):
 
 _MAX_OBJECTIVE = {
     "evidence less KL to the posterior": lambda w: max(oracles.elbo_by_gap(pair) for pair in w.pairs),
-    "slope of log E_q[w^α] at 0": lambda w: np.max([oracles.elbo_by_cumulant(pair) for pair in w.pairs]),
+    "slope of E_q[w^α] at 0": lambda w: np.max([oracles.elbo_by_cumulant(pair) for pair in w.pairs]),
 }
 
 

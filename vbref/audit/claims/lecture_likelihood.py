@@ -119,7 +119,7 @@ def _posterior(rng):
 
 _BOUND = {
     "evidence less KL to the posterior": oracles.elbo_by_gap,
-    "slope of log E_q[w^α] at 0": oracles.elbo_by_cumulant,
+    "slope of E_q[w^α] at 0": oracles.elbo_by_cumulant,
     "Gaussian moments": oracles.elbo_by_algebra,
 }
 

@@ -28,7 +28,7 @@ def _correlated():
 
 _ELBO = {
     "evidence less KL to the posterior": lambda w: oracles.elbo_by_gap(w.world),
-    "slope of log E_q[w^α] at 0": lambda w: oracles.elbo_by_cumulant(w.world),
+    "slope of E_q[w^α] at 0": lambda w: oracles.elbo_by_cumulant(w.world),
 }
 
 

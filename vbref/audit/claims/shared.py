@@ -27,7 +27,7 @@ EVIDENCE = {
 }
 ELBO = {
     "evidence less KL to the posterior": oracles.elbo_by_gap,
-    "slope of log E_q[w^α] at 0": oracles.elbo_by_cumulant,
+    "slope of E_q[w^α] at 0": oracles.elbo_by_cumulant,
     "Gaussian moments": oracles.elbo_by_algebra,
 }
 

@@ -23,7 +23,7 @@ _ELBO_AT_X = {
     "evidence less KL to the posterior": lambda w: np.array(
         [oracles.elbo_by_gap(w.at(x)) for x in range(len(w.q))]
     ),
-    "slope of log E_q[w^α] at 0": lambda w: np.array(
+    "slope of E_q[w^α] at 0": lambda w: np.array(
         [oracles.elbo_by_cumulant(w.at(x)) for x in range(len(w.q))]
     ),
 }

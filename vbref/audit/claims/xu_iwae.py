@@ -40,7 +40,7 @@ _EVIDENCE = {
 
 _IWAE_1 = {
     "evidence less KL to the posterior": lambda w: oracles.elbo_by_gap(w),
-    "slope of log E_q[w^α] at 0": lambda w: oracles.elbo_by_cumulant(w),
+    "slope of E_q[w^α] at 0": lambda w: oracles.elbo_by_cumulant(w),
 }
 
 

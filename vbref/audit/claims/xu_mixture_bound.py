@@ -18,7 +18,7 @@ _TWO_POINT = mixture_table(
 
 _ELBO = {
     "evidence less KL to the posterior": lambda w: oracles.elbo_by_gap(w.flat),
-    "slope of log E_q[w^α] at 0": lambda w: oracles.elbo_by_cumulant(w.flat),
+    "slope of E_q[w^α] at 0": lambda w: oracles.elbo_by_cumulant(w.flat),
 }
 
 # -- the terms of the ELBO --

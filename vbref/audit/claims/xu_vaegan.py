@@ -32,7 +32,7 @@ def _gan_case(world, gan, a, c):
 
 _GAN_LOSS = {
     "evidence less KL to the posterior": lambda w: w.gan - oracles.elbo_by_gap(w.world),
-    "slope of log E_q[w^α] at 0": lambda w: w.gan - oracles.elbo_by_cumulant(w.world),
+    "slope of E_q[w^α] at 0": lambda w: w.gan - oracles.elbo_by_cumulant(w.world),
     "Gaussian moments": lambda w: w.gan - oracles.elbo_by_algebra(w.world),
 }
 
