@@ -24,7 +24,7 @@ EVERY = pytest.mark.parametrize("options", WAYS, ids=lambda options: "-".join(op
 POSTERIORS = pytest.mark.parametrize("posterior", ["kumaraswamy", "gauss-logit", "gamma"])
 
 
-def setting(k=3, sticks=4, seed=0, **options):
+def setting(k=2, sticks=4, seed=0, **options):
     """A small model away from its initial values, with x and noise."""
     rng = np.random.default_rng(seed)
     model = StickBreakingVAE(4, sticks, (3,), **options)
@@ -144,6 +144,15 @@ def test_moments_of_the_prior():
 
 
 @POSTERIORS
+def test_prior_draws_are_broken_by_one_uniform_a_fraction(posterior):
+    """1 − v = u^(1/α₀) of the first uniforms, also where the posterior takes two."""
+    model, params, _, noise = setting(posterior=posterior, concentration=2.5)
+    left = np.cumprod(noise[..., :3] ** (1 / 2.5), axis=-1)
+    edges = np.concatenate([np.ones((2, 3, 1)), left, np.zeros((2, 3, 1))], axis=-1)
+    np.testing.assert_allclose(model.sample_pieces(params, noise), -np.diff(edges), rtol=1e-12)
+
+
+@POSTERIORS
 def test_the_fitted_bound_comes_close_to_the_true_evidence(posterior):
     """One fraction, a decoder held fixed: only q is fitted, and its bound is compared with quadrature."""
     model, params, x, _ = setting(sticks=2, posterior=posterior, concentration=2.0)
@@ -207,8 +216,9 @@ def test_config_samples_and_dtype():
     value, grads = narrow.objective_and_grad(params32, x.astype("f4"), noise.astype("f4"))
     assert value == pytest.approx(model.objective(params, x, noise), rel=1e-4)
     assert {grad.dtype for grad in grads.values()} == {np.dtype("f4")}
-    drawn = model.sample(params, noise, np.random.default_rng(0).random((3, 3, 4)))
-    assert set(np.unique(drawn)) <= {0.0, 1.0}
+    own = np.random.default_rng(0).random((2, 3, 4))
+    drawn = model.sample(params, noise, own)
+    assert (drawn == (own < model.sample(params, noise))).all()
 
 
 @pytest.mark.parametrize(
@@ -255,6 +265,9 @@ def test_bad_noise_and_bad_calls_are_named():
         model.objective(params, x, np.zeros_like(noise))
     with pytest.raises(ValueError, match="noise"):
         model.objective(params, x, noise[..., :1])
+    params["encoder.1.bias"][:] = 800
+    with pytest.raises(ValueError, match="params must stay within"):
+        model.objective(params, x, noise)
     other, params, x, _ = setting(posterior="gamma")
     with pytest.raises(ValueError, match="posterior must be 'kumaraswamy'"):
         other.series_error(params, x)

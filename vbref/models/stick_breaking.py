@@ -71,7 +71,7 @@ class StickBreakingVAE:
         family = _FAMILIES[posterior]
         self.analytic_kl = family.has_kl and kl != "sampled"
         cut = {"terms": terms} if kl == "series" else {}
-        self.posterior = family(sticks - 1, **cut)
+        self.posterior = family(**cut)
         statistics, noises = family.per_fraction
         self.noise_dim = noises * (sticks - 1)
         self.likelihood = make_likelihood(likelihood, data_dim, scale, sigma)

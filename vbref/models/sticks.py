@@ -40,10 +40,9 @@ def break_stick_backward(d_pieces: Array, pieces: Array) -> tuple[Array, Array]:
 
 
 def log1mexp(y: Array) -> Array:
-    """log(1 − e^−y) for y > 0."""
-    small = y < y.dtype.type(math.log(2))
-    near, far = np.where(small, y, 1), np.where(small, 1, y)
-    return np.where(small, np.log(-np.expm1(-near)), np.log1p(-np.exp(-far)))
+    """log(1 − e^−y) for y > 0; at 0 NumPy's division by zero, which the models' door names."""
+    switch = y.dtype.type(math.log(2))
+    return np.where(y < switch, np.log(-np.expm1(-y)), np.log1p(-np.exp(-np.maximum(y, switch))))
 
 
 def _bernoulli(y: Array) -> Array:
@@ -74,7 +73,6 @@ class Kumaraswamy:
     The KL to Beta(1, α) is exact (`vbref.kl.kumaraswamy_beta`), or a sum cut after `terms` (the literature).
     """
 
-    fractions: int
     terms: int | None = None
     per_fraction: ClassVar[tuple[int, int]] = (2, 1)
     has_kl: ClassVar[bool] = True
@@ -150,11 +148,9 @@ class _Logit:
         return self._drawn_backward(d_logit, d_log_q, drawn)
 
 
-@dataclass(frozen=True)
 class GaussLogit(_Logit):
     """L = loc + s Φ⁻¹(u), the paper's Gauss–logit; statistics loc | log s²."""
 
-    fractions: int
     per_fraction: ClassVar[tuple[int, int]] = (2, 1)
 
     def _drawn(self, h: Array, noise: Array) -> tuple[Array, Array, Any]:
@@ -172,7 +168,6 @@ class GaussLogit(_Logit):
         return np.concatenate([d_logit.sum(axis=0), d_log_var.sum(axis=0)], axis=-1)
 
 
-@dataclass(frozen=True)
 class GammaRatio(_Logit):
     """v = x/(x + y), x and y near gammas, as the paper composes them; statistics log a | log b; two uniforms.
 
@@ -188,7 +183,6 @@ class GammaRatio(_Logit):
     So the bound with this density holds; one with KL(Beta(a, b) ‖ Beta(1, α)) in its place would not be one.
     """
 
-    fractions: int
     per_fraction: ClassVar[tuple[int, int]] = (2, 2)
 
     def _drawn(self, h: Array, noise: Array) -> tuple[Array, Array, Any]:
