@@ -136,6 +136,18 @@ def test_weights_have_the_mean_z(options):
     assert abs(w.mean() - np.exp(model.log_normaliser(params))) < 4 * error
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.3])
+def test_log_z_by_draws_where_the_energy_is_a_plane(slope):
+    """U = a·z + b: log Z = ½‖a‖² − b, and weights of normal starts vary by e^‖a‖² − 1; two tiles."""
+    options = {"energy_hidden": (), "sampler": "langevin", "langevin_steps": 1}
+    model = EnergyPriorVAE(2, 3, (), **options)
+    plane = {"energy.0.weight": np.full((3, 1), slope), "energy.0.bias": np.array([0.7])}
+    params = model.init(np.random.default_rng(0)) | plane
+    square, draws = 3 * slope**2, 5000
+    error = model.log_normaliser(params, draws=draws) - (square / 2 - 0.7)
+    assert abs(error) < 4 * np.sqrt(np.expm1(square) / draws) + 1e-13
+
+
 def test_the_generator_is_below_log_z_by_two_divergences():
     """z = aw + δε and V quadratic: q(z), q(w | z) and all of the bound are Gaussian."""
     a, delta = 1.6, 0.5
@@ -236,8 +248,10 @@ def test_config_and_float32():
     double = EnergyPriorVAE(**model.config | {"dtype": "float64"})
     wide = {n: p.astype(np.float64) for n, p in single.items()}
     assert value == pytest.approx(double.objective(wide, x, noise.astype(np.float64)), rel=1e-5)
-    means = model.sample(single, noise[0], np.full((3, 4), 0.5, np.float32))
-    assert (means.dtype, means.shape) == (np.float32, (3, 4))
+    mean, own = model.sample(single, noise[0]), np.full((3, 4), 0.5, np.float32)
+    assert (mean.dtype, mean.shape) == (np.float32, (3, 4))
+    np.testing.assert_array_equal(mean, model.decode(single, model.negatives(single, noise[0])))
+    assert (model.sample(single, noise[0], own) == (own < mean)).all()
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ class EnergyPriorVAE(EnergyGame):
         checked, x, noise = self._checked(params, x, noise)
         value, phi = self._ascent(checked, x, noise)
         bound, psi = self._normaliser(checked, noise, 1.0)
-        energy = self._energy(checked, x, noise, 0.0, False)[1]
+        energy = self._energy(checked, x, noise, penalty=0.0, weighted=False)[1]
         grads = self._likelihood(checked, x, noise)[1] | energy | phi
         grads |= {name: -grad for name, grad in psi.items()}
         return value - bound, {name: grads[name] for name in self.shapes()}
