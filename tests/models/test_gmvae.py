@@ -10,10 +10,12 @@ from scipy.special import logsumexp
 
 from vbref import evaluate, fit
 from vbref.models import GMVAE
+from vbref.models.mixture_prior import MixturePrior
 from vbref.nn import check_gradient
 from vbref.nn.optim import Adam
 
 WAYS = list(itertools.product(("exact", "decoupled"), ("uniform", "learned"), (0.0, 0.5)))
+PARTS = {"stats": (3, 4), "mean": (2,), "var": (2,)}
 FULL = ("reconstruction", "conditional prior", "w prior", "z prior")
 
 
@@ -296,3 +298,15 @@ def test_config_and_dtype():
 def test_bad_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         GMVAE(**{"data_dim": 4, "latent_dim": 2, "components": 3} | options)
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (2, 4, 3)])
+def test_backward_of_the_components_normals_for_any_leading_axes(batch):
+    rng = np.random.default_rng(0)
+    prior = MixturePrior(latent_dim=2, w_dim=1, components=3)
+    point = {name: rng.random((*batch, *shape)) for name, shape in PARTS.items()}
+    d = rng.standard_normal((*batch, 3))
+    grads = prior.log_normals_backward(d, prior.log_normals(**point)[1])
+    check_gradient(
+        lambda p: (d * prior.log_normals(**p)[0]).sum(), dict(zip(PARTS, grads, strict=True)), point
+    )

@@ -142,6 +142,15 @@ def test_ppca_agrees_with_scikit_learn():
     np.testing.assert_allclose(model.log_evidence(params, x), pca.score_samples(x), rtol=1e-12)
 
 
+def test_the_rounding_of_rows_on_a_line_is_no_second_direction():
+    """Far from 0 it leaves tens of eps of the first singular value."""
+    x = 20 + np.random.default_rng(0).standard_normal((300, 1)) * np.array([1.0, -0.7, 0.3])
+    s = np.linalg.svd(x - x.mean(axis=0), compute_uv=False)
+    assert s[1] > 10 * np.finfo(float).eps * s[0]
+    with pytest.raises(ValueError, match="rank > latent_dim"):
+        LinearGaussian(3, 1).fit_exact(x)
+
+
 def test_em_reaches_the_closed_form():
     x = np.random.default_rng(5).standard_normal((100, 4)) @ np.diag([4.0, 3.0, 0.5, 0.4])
     model = LinearGaussian(4, 2)

@@ -32,7 +32,7 @@ def name(options):
     return "-".join(map(str, options.values()))
 
 
-def setting(options, k=3, seed=0):
+def setting(options, k=2, seed=0):
     """A small model away from its initial values, with x and noise."""
     rng = np.random.default_rng(seed)
     model = VAEGAN(4, 2, (3,), (5, 4), gamma=0.6, feature_scale=0.8, **options)
@@ -227,6 +227,18 @@ def test_config_survives_json():
     model, params, x, noise = setting(OPTIONS[-1])
     again = VAEGAN(**json.loads(json.dumps(model.config)))
     assert again.objective(params, x, noise) == model.objective(params, x, noise)
+
+
+@pytest.mark.parametrize("options", OPTIONS[:2], ids=name)
+def test_an_observation_is_the_mean_and_its_own_noise(options):
+    model, params, _, noise = setting(options)
+    z, own = noise[..., :2], np.random.default_rng(1).random((2, 3, 4))
+    mean, x = model.decode(params, z), model.sample(params, z, own)
+    np.testing.assert_array_equal(model.sample(params, z), mean)
+    if options["likelihood"] == "bernoulli":
+        assert (x == (own < mean)).all()
+    else:
+        np.testing.assert_allclose(x, mean + np.exp(params["likelihood.log_var"] / 2) * own, rtol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
