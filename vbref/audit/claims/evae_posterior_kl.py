@@ -76,9 +76,10 @@ def _twice_entropy_from_posterior(w):
     return 2 * (_scipy_entropy(w.encoder) - _scipy_entropy(w.posterior))
 
 
-def _excess_over_map(w):
-    """E_q ln(max p(z|x)/p(z|x)) at every x: 0 at a point mass on the best z, and never below."""
-    return np.einsum("xz,xz->x", w.encoder, np.log(w.posterior.max(1, keepdims=True) / w.posterior))
+def _above_map(w):
+    """H[q] + E_q ln(max p(z|x)/p(z|x)) at every x: 0 at a point mass on the best z, and never below."""
+    gap = np.log(w.posterior.max(1, keepdims=True) / w.posterior)
+    return _scipy_entropy(w.encoder) + np.einsum("xz,xz->x", w.encoder, gap)
 
 
 def _map_from_posterior(w):
@@ -112,7 +113,7 @@ CLAIMS = [
             Aside(
                 "its minimum over q is −ln max_z p(z|x), at a point mass there: MAP instead of inference;"
                 " H[q] + E_q ln(max p/p) above it",
-                lambda w: _scipy_entropy(w.encoder) + _excess_over_map(w) - np.log(w.posterior.max(1)),
+                lambda w: _above_map(w) - np.log(w.posterior.max(1)),
             ),
         ],
         code=Code("vbref.kl.categorical", lambda kl, w: kl(w.encoder, w.posterior)),
@@ -139,7 +140,10 @@ CLAIMS = [
                 "it is KL + 2 H[q] up to a constant",
                 lambda w: _kl_by_sum(w) + _twice_entropy_from_posterior(w),
             ),
-            Aside("its minimum over q is a point mass at the MAP", _map_from_posterior, relation=">="),
+            Aside(
+                "its minimum over q is a point mass at the MAP; H[q] + E_q ln(max p/p) above it",
+                lambda w: _map_from_posterior(w) + _above_map(w),
+            ),
         ],
     ),
     Claim(
@@ -167,9 +171,9 @@ CLAIMS = [
                 lambda w: w.weight * (_kl_by_sum(w.table) + _twice_entropy_from_posterior(w.table)),
             ),
             Aside(
-                "the encoder it trains shrinks to the MAP; on ℝⁿ, where H has no floor, without end",
-                lambda w: w.weight * _map_from_posterior(w.table),
-                relation=">=",
+                "the encoder it trains shrinks to the MAP; on ℝⁿ, where H has no floor, without end;"
+                " λ_2 (H[q] + E_q ln(max p/p)) above it",
+                lambda w: w.weight * (_map_from_posterior(w.table) + _above_map(w.table)),
             ),
         ],
     ),
