@@ -114,12 +114,12 @@ def _log_lambda_by_scipy(w):
 
 
 def _log_lambda_by_divergence(w):
-    """The same as −KL(N(0, C) ‖ N(0, diag σ²)) − H[N(0, C)], C the covariance of w − E∘G(w)."""
+    """The same as −KL(N(0, C) ‖ N(0, diag σ²)) − H[N(0, C)] + log 2πe, C the covariance of w − E∘G(w)."""
     gap = np.eye(2) - w.E @ w.G
     cov = gap @ gap.T
     origin = np.zeros(2)
     pair = GaussianPair(origin, cov, origin, np.diag(w.sigma**2))
-    entropy = 0.5 * np.log(np.linalg.eigvalsh(2 * np.pi * np.e * cov)).sum()
+    entropy = 0.5 * np.log(np.linalg.eigvalsh(cov)).sum()
     return -oracles.gaussian_kl_by_eigenvalues(pair) - entropy
 
 
