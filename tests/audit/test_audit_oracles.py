@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from vbref.audit import oracles, worlds, worlds_critic, worlds_decoder, worlds_family
+from vbref.audit import oracles, worlds
 from vbref.audit.independence import functions_run, shared_functions
 
 RNG = np.random.default_rng(20)
@@ -74,16 +74,6 @@ def test_gaussian_worlds_are_normalised_on_their_grid():
         w = worlds.gaussian(RNG)
         assert [w.integral(w.prior), w.integral(w.q)] == pytest.approx([1.0, 1.0], rel=1e-13)
         assert np.isfinite(np.log(w.joint / w.q)).all()
-
-
-def test_small_worlds_for_people():
-    pixel = worlds_decoder.one_pixel(x=0.3, frequency=2.0, mean=0.5, scale=0.2)
-    assert pixel.f(np.array([[0.5]])) == pytest.approx(np.array([[math.sin(1.0)]]), rel=1e-15)
-    edge = worlds_family.EdgeFamily(phi=np.zeros(1), f=np.zeros(2), dz=np.ones(2))
-    assert edge.integral(edge.q(np.array([0.3]))) == pytest.approx(1.0)
-    constant = worlds_critic.tables(RNG).with_one_number()
-    assert (constant.features == 1).all()
-    assert constant.one_number
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
