@@ -42,3 +42,12 @@ def test_four_of_six_rows_of_outputs_of_three_images(fused, plain, width, dtype)
     np.testing.assert_allclose(out[own, :width], d_out, atol=4 * eps * abs(d_out).max())
     out[own, :width] = before[own, :width]
     assert (out == before).all()
+
+
+@pytest.mark.parametrize("width", [960, 1100, 2000])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_no_product_overflows_where_every_logit_is_zero(width, dtype):
+    """There 1 + e^−|l| is 2 for each, and log p is −width log 2 whatever x is."""
+    out, x, log_w = np.zeros((6, width + 3), dtype), np.ones((3, width + 3), dtype), np.zeros(6)
+    bernoulli(out, x, False, log_w)
+    np.testing.assert_allclose(log_w[1:5], -width * np.log(2), rtol=1e-14)

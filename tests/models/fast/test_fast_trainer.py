@@ -32,29 +32,33 @@ def test_value_and_gradient_are_the_plain_form_s(dtype, options, hidden, k):
         np.testing.assert_allclose(grads[name], grad, atol=30 * eps * max(1, abs(grad).max()))
 
 
-def plain_steps(model, params, x, noises, batch):
+def plain_steps(model, params, x, noises, adam, scale, schedule):
     params = {name: array.copy() for name, array in params.items()}
-    adam = Adam()
-    state, values = adam.init(params), []
-    for b, noise in enumerate(noises):
-        value, grads = model.objective_and_grad(params, x[b * batch : (b + 1) * batch], noise)
-        grads = {name: grad / grad.dtype.type(noise.shape[1]) for name, grad in grads.items()}
-        adam.step(params, grads, state, direction="ascend")
+    state, values, first = adam.init(params), [], 0
+    for noise in noises:
+        n = noise.shape[1]
+        value, grads = model.objective_and_grad(params, x[first : first + n], noise)
+        grads = {name: grad * (scale / n) for name, grad in grads.items()}
+        adam.step(params, grads, state, direction="ascend", schedule=schedule)
         values.append(value)
+        first += n
     return values, params, state
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_steps_are_adam_s_with_a_last_batch_that_is_short(threads):
+def test_two_runs_of_steps_are_adam_s_with_a_batch_that_is_short(threads):
     model, params, x, _ = world({"objective": "iwae"}, "float64", rows=12)
-    rng = np.random.default_rng(2)
-    noises = [model.draw_noise(rng, n, 3) for n in (5, 5, 2)]
-    values, expected, state = plain_steps(model, params, x, noises, 5)
-    trainer = Trainer(model, params, batch_size=5, k=3, threads=threads)
-    flat = np.concatenate([noise.ravel() for noise in noises])
-    np.testing.assert_allclose(trainer.steps(x, np.arange(12), flat), values, rtol=1e-13)
+    rng, adam = np.random.default_rng(2), Adam(0.02, beta1=0.8, beta2=0.95, epsilon=1e-3)
+    noises = [model.draw_noise(rng, n, 3) for n in (5, 2, 5)]
+    options = {"scale": 7.0, "schedule": 0.3}
+    values, expected, state = plain_steps(model, params, x, noises, adam, **options)
+    trainer = Trainer(model, params, batch_size=5, k=3, threads=threads, optimizer=adam)
+    flat = np.concatenate([noise.ravel() for noise in noises[:2]])
+    seen = [trainer.steps(x, np.arange(7), flat, **options)]
+    seen += [trainer.steps(x, np.arange(7, 12), noises[2], **options)]
+    np.testing.assert_allclose(np.concatenate(seen), values, rtol=1e-13)
     for name, array in expected.items():
-        np.testing.assert_allclose(trainer.params[name], array, atol=1e-9)
+        np.testing.assert_allclose(trainer.params[name], array, atol=1e-13)
         np.testing.assert_allclose(trainer.state[f"v.{name}"], state[f"v.{name}"], rtol=1e-9, atol=1e-20)
     assert trainer.state["step"] == 3
 

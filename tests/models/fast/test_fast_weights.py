@@ -7,6 +7,7 @@ import pytest
 
 from vbref.models import VAE
 from vbref.models.fast import Weights
+from vbref.models.fast.weights import carry
 from vbref.numerics.random import normals
 
 
@@ -53,3 +54,11 @@ def test_memory_does_not_grow_with_k():
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] < 1.1 * peaks[1] + 1000
+
+
+def test_sums_are_carried_past_tiles_of_no_weight():
+    """Weights 0 and 0, then 1 and 2, then 0 and 3: Σ w/3 = 2 and Σ w²/9 = 14/9."""
+    sums = np.array([-np.inf, 0.0, 0.0])
+    for log_w in ([-np.inf, -np.inf], [0.0, np.log(2)], [-np.inf, np.log(3)]):
+        carry(sums, np.array(log_w))
+    np.testing.assert_allclose(sums, [np.log(3), 2, 14 / 9], rtol=1e-14)
