@@ -47,14 +47,17 @@ def plain_steps(model, params, x, noises, adam, scale, schedule):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_two_runs_of_steps_are_adam_s_with_a_batch_that_is_short(threads):
+    """The second by a trainer of its own, which takes over parameters and state."""
     model, params, x, _ = world({"objective": "iwae"}, "float64", rows=12)
     rng, adam = np.random.default_rng(2), Adam(0.02, beta1=0.8, beta2=0.95, epsilon=1e-3)
     noises = [model.draw_noise(rng, n, 3) for n in (5, 2, 5)]
     options = {"scale": 7.0, "schedule": 0.3}
     values, expected, state = plain_steps(model, params, x, noises, adam, **options)
-    trainer = Trainer(model, params, batch_size=5, k=3, threads=threads, optimizer=adam)
+    made = {"batch_size": 5, "k": 3, "threads": threads, "optimizer": adam}
+    trainer = Trainer(model, params, **made)
     flat = np.concatenate([noise.ravel() for noise in noises[:2]])
     seen = [trainer.steps(x, np.arange(7), flat, **options)]
+    trainer = Trainer(model, trainer.params, state=trainer.state, **made)
     seen += [trainer.steps(x, np.arange(7, 12), noises[2], **options)]
     np.testing.assert_allclose(np.concatenate(seen), values, rtol=1e-13)
     for name, array in expected.items():
