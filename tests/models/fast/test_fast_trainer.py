@@ -5,7 +5,7 @@ import pytest
 
 import vbref
 from vbref.models import VAE
-from vbref.models.fast import Trainer, applies
+from vbref.models.fast import Trainer, applies, epochs
 from vbref.nn import Adam
 
 OPTIONS = [{}, {"objective": "iwae"}, {"likelihood": "gaussian", "sigma": 0.7, "activation": "relu"}]
@@ -20,7 +20,7 @@ def world(options, dtype, hidden=(9, 6), k=3, rows=5):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize(("hidden", "k"), [((), 3), ((7,), 1), ((9, 6), 3)])
+@pytest.mark.parametrize(("hidden", "k"), [((), 3), ((7,), 1), ((16, 6), 3)])
 def test_value_and_gradient_are_the_plain_form_s(dtype, options, hidden, k):
     model, params, x, noise = world(options, dtype, hidden, k)
     eps = np.finfo(dtype).eps
@@ -83,8 +83,10 @@ def test_one_image_more_threads_than_rows():
 @pytest.mark.parametrize(
     "prepare", [None, lambda rows, rng: (rng.random(rows.shape) < rows).astype("float64")]
 )
-@pytest.mark.parametrize("scale", ["mean", "total"])
-def test_fit_draws_and_learns_as_its_plain_loop_does(prepare, scale):
+@pytest.mark.parametrize(("scale", "room"), [("mean", 1), ("total", 130)])
+def test_fit_draws_and_learns_as_its_plain_loop_does(prepare, scale, room, monkeypatch):
+    """With room for the noise of less than one minibatch, and of two of the three."""
+    monkeypatch.setattr(epochs, "_NOISE", room)
     model, _, x, _ = world({}, "float64", rows=23)
     options = {"epochs": 3, "batch_size": 10, "k": 2, "prepare": prepare, "scale": scale, "validation": x[:4]}
     (fast, seen), (plain, expected) = (
