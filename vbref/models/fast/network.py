@@ -22,7 +22,7 @@ def forward(layers, activation, params, room, first, rows):
         gemm(False, False, rows, fan_out, fan_in + 1, one, at + item * x, ld_x, weight, fan_out, zero,
              at + item * y, ld_y)  # fmt: skip
         if i + 1 < layers.size:
-            fused.activate(activation, room, y, ld_y, rows, fan_out)
+            fused.activate(activation, fused.grid(room, y, ld_y, rows), fan_out)
 
 
 @loop
@@ -43,7 +43,8 @@ def backward(layers, activation, params, room, first, rows, c, input_grad):
              at + item * d_x, ld_x)  # fmt: skip
         factor = c if i + 1 == layers.size else plain
         if i > 0:
-            fused.activate_backward(activation, room, d_x, x, ld_x, rows, fan_in, factor)
+            d, out = fused.grid(room, d_x, ld_x, rows), fused.grid(room, x, ld_x, rows)
+            fused.activate_backward(activation, d, out, fan_in, factor)
         elif factor.size > 1 or factor[0] != one:
             scale_rows(room, d_x, ld_x, fan_in, rows, factor)
 

@@ -16,56 +16,39 @@ LANES = 64
 _SPAN = 15 * LANES  # 2¹⁵ is a float32, and 2⁹⁶⁰ a float64
 
 
-@elementwise_loop
-def _tanh_row(x):
-    for i in range(x.size):
-        x[i] = tanh(x[i])
-
-
-@elementwise_loop
-def _relu_row(x):
-    zero = x.dtype.type(0)
-    for i in range(x.size):
-        x[i] = zero if x[i] < zero else x[i]
-
-
 @loop
-def activate(activation, room, start, step, rows, width):
-    """φ in place on `rows` rows of `width`, and the 1 after each."""
-    for row in range(rows):
-        x = room[start + row * step : start + row * step + width]
-        if activation == TANH:
-            _tanh_row(x)
-        else:
-            _relu_row(x)
-        room[start + row * step + width] = 1
+def grid(room, start, step, rows):
+    """The activations from `start` on as a matrix of so many rows, `step` wide."""
+    return room[start : start + rows * step].reshape(rows, step)
 
 
 @elementwise_loop
-def _tanh_backward_row(d, y, c):
-    one = d.dtype.type(1)
-    for i in range(d.size):
-        d[i] *= c * (one - y[i] * y[i])
+def activate(activation, y, width):
+    """φ in place on the first `width` of each row of y, and the 1 after them."""
+    zero, one = y.dtype.type(0), y.dtype.type(1)
+    for row in range(len(y)):
+        x = y[row, :width]
+        if activation == TANH:
+            for i in range(x.size):
+                x[i] = tanh(x[i])
+        else:
+            for i in range(x.size):
+                x[i] = zero if x[i] < zero else x[i]
+        y[row, width] = one
 
 
 @elementwise_loop
-def _relu_backward_row(d, y, c):
-    zero = d.dtype.type(0)
-    for i in range(d.size):
-        d[i] = c * d[i] if y[i] > zero else zero
-
-
-@loop
-def activate_backward(activation, room, start, y, step, rows, width, c):
-    """d ← c φ' d in place on rows from `start`, φ' from the outputs at `y`; c is one factor, or one a row."""
-    for row in range(rows):
-        d = room[start + row * step : start + row * step + width]
-        out = room[y + row * step : y + row * step + width]
-        factor = c[row if c.size > 1 else 0]
+def activate_backward(activation, d_y, y, width, c):
+    """d_y ← c φ' d_y in place, φ' from the outputs y; c is one factor, or one a row."""
+    zero, one = y.dtype.type(0), y.dtype.type(1)
+    for row in range(len(y)):
+        d, out, factor = d_y[row, :width], y[row, :width], c[row if c.size > 1 else 0]
         if activation == TANH:
-            _tanh_backward_row(d, out, factor)
+            for i in range(d.size):
+                d[i] *= factor * (one - out[i] * out[i])
         else:
-            _relu_backward_row(d, out, factor)
+            for i in range(d.size):
+                d[i] = factor * d[i] if out[i] > zero else zero
 
 
 @vector_loop

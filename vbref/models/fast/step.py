@@ -62,18 +62,12 @@ def gather(layer, room, x, order, begin, end):
 
 
 @loop
-def grid(room, start, step, rows):
-    """The activations from `start` on as a matrix of so many rows, `step` wide."""
-    return room[start : start + rows * step].reshape(rows, step)
-
-
-@loop
 def sample(problem, memory, noise, n, begin, end):
     """z to the decoder's input, and to log_w the log p(z)/q(z) of each row, −KL of the image for the ELBO."""
     last, first = problem.encoder[-1], problem.decoder[0]
     latent, samples, scale = first.fan_in, problem.samples, memory.scale
-    h = grid(memory.room, last.y, last.ld_y, n)
-    z = grid(memory.room, first.x, first.ld_x, n * samples)
+    h = fused.grid(memory.room, last.y, last.ld_y, n)
+    z = fused.grid(memory.room, first.x, first.ld_x, n * samples)
     posterior.deviations(h, begin, end, scale)
     for i in range(begin, end):
         shared = posterior.half_log_det(h, latent, i) if problem.iwae else posterior.minus_kl(h, scale, i)
@@ -128,9 +122,9 @@ def log_mean(log_w, c):
 def statistics_backward(problem, memory, noise, n, begin, end):
     """d_h of each image from d_z."""
     last, first = problem.encoder[-1], problem.decoder[0]
-    z = grid(memory.room, first.x, first.ld_x, n * problem.samples)
-    d_z = grid(memory.room, first.d_x, first.ld_x, n * problem.samples)
-    h, d_h = grid(memory.room, last.y, last.ld_y, n), grid(memory.room, last.d_y, last.ld_y, n)
+    z = fused.grid(memory.room, first.x, first.ld_x, n * problem.samples)
+    d_z = fused.grid(memory.room, first.d_x, first.ld_x, n * problem.samples)
+    h, d_h = fused.grid(memory.room, last.y, last.ld_y, n), fused.grid(memory.room, last.d_y, last.ld_y, n)
     posterior.statistics_backward(d_z, z, h, memory.scale[:n], noise, memory.c, problem.iwae, begin, end, d_h)
 
 
@@ -144,7 +138,7 @@ def images(problem, memory, x, order, noise, begin, end, lanes):
     sample(problem, memory, noise, n, begin, end)
     network.forward(problem.decoder, problem.activation, memory.params, room, first_row, rows)
     first, last = problem.encoder[0], problem.decoder[-1]
-    data, out = grid(room, first.x, first.ld_x, n), grid(room, last.y, last.ld_y, n * samples)
+    data, out = fused.grid(room, first.x, first.ld_x, n), fused.grid(room, last.y, last.ld_y, n * samples)
     likelihoods(problem, out, data, samples, lanes, True, first_row, first_row + rows, memory.log_w)
     value = combined(problem, memory, begin, end)
     c = memory.c[first_row : first_row + rows]

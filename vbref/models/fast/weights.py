@@ -30,7 +30,7 @@ _TILE = 128  # samples: their outputs and a layer's weights share the cache
 def _tile(problem, params, room, lanes, x, i, h, scale, noise, log_w):
     """log_w of the samples that noise (n, latent) makes of the statistics of row i."""
     first, last, (n, latent) = problem.decoder[0], problem.decoder[-1], noise.shape
-    z, out = step.grid(room, first.x, first.ld_x, n), step.grid(room, last.y, last.ld_y, n)
+    z, out = rows.grid(room, first.x, first.ld_x, n), rows.grid(room, last.y, last.ld_y, n)
     spread, flat = posterior.half_log_det(h, latent, i), noise.reshape(-1)
     for k in range(n):
         log_w[k] = posterior.draw(h, scale, i, flat, k * latent, z, k) + spread
