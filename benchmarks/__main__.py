@@ -40,16 +40,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cores", type=_cores, default=[1, 2], help="core counts, comma separated (default 1,2)"
     )
-    parser.add_argument("--rounds", type=int, default=9, help="interleaved timed rounds (default 9)")
+    parser.add_argument("--rounds", type=_rounds, default=9, help="interleaved timed rounds (default 9)")
     parser.add_argument("--json", metavar="FILE", help="also write the rows here")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser
 
 
+def _rounds(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"rounds must be a whole number >= 1, was {text!r}")
+    return int(text)
+
+
 def _cores(text: str) -> list[int]:
-    counts = [int(part) for part in text.split(",")]
     available = len(os.sched_getaffinity(0))
-    if not counts or min(counts) < 1 or max(counts) > available:
+    counts = [int(part) if part.isdigit() else 0 for part in text.split(",")]
+    if min(counts) < 1 or max(counts) > available:
         raise argparse.ArgumentTypeError(f"core counts must be from 1 to {available}, was {text!r}")
     return counts
 

@@ -63,6 +63,13 @@ def batch(x: Array, data_dim: int) -> None:
         raise ValueError("x must have at least one row, has none")
 
 
+def dtypes(dtype: Any, **arrays: Array) -> None:
+    """Raise ValueError unless each array is of this dtype: for kernels that are handed addresses."""
+    for name, array in arrays.items():
+        if array.dtype != dtype:
+            raise ValueError(f"{name} must be {np.dtype(dtype)}, was {array.dtype}")
+
+
 def noise(noise: Array, n: int, latent_dim: int) -> None:
     """Raise ValueError unless noise is (K, n, latent_dim) with K >= 1."""
     check.shape("noise", noise, (None, n, latent_dim))

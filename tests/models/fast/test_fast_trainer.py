@@ -126,3 +126,28 @@ def test_applies_to_no_model_that_it_does_not_compute(options):
     assert not applies(VAE(4, 2, **options))
     with pytest.raises(ValueError, match="model must be"):
         Trainer(VAE(4, 2, **options), {}, batch_size=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": np.zeros((4, 10))}, "x must have shape"),
+        ({"x": np.zeros((4, 11), np.float32)}, "x must be float64, was float32"),
+        ({"order": np.arange(1, 5)}, "order must name"),
+        ({"order": np.array([-1, 0, 1, 2])}, "order must name"),
+        ({"order": np.arange(0)}, "order must name"),
+        ({"noise": np.zeros(35)}, "noise must have 36 elements for 4 rows, has 35"),
+        ({"noise": np.zeros(36, np.float32)}, "noise must be float64"),
+    ],
+)
+def test_what_the_kernels_must_not_meet_is_refused(change, message):
+    model, params, x, noise = world({}, "float64", rows=4)
+    trainer = Trainer(model, params, batch_size=4, k=3, threads=1)
+    with pytest.raises(ValueError, match=message):
+        trainer.steps(**({"x": x, "order": np.arange(4), "noise": noise} | change))
+
+
+def test_more_rows_than_a_batch_are_refused():
+    model, params, x, noise = world({}, "float64", rows=4)
+    with pytest.raises(ValueError, match="at most batch_size = 3 rows, has 4"):
+        Trainer(model, params, batch_size=3, k=3, threads=1).objective_and_grad(x, noise)

@@ -62,3 +62,23 @@ def test_sums_are_carried_past_tiles_of_no_weight():
     for log_w in ([-np.inf, -np.inf], [0.0, np.log(2)], [-np.inf, np.log(3)]):
         carry(sums, np.array(log_w))
     np.testing.assert_allclose(sums, [np.log(3), 2, 14 / 9], rtol=1e-14)
+
+
+@pytest.mark.parametrize("before", [[], [0.5, 1.5]])
+def test_a_nan_among_the_weights_is_not_lost(before):
+    sums = np.array([-np.inf, 0.0, 0.0])
+    for tile in (before, [np.nan, 0.0, 1.0], [2.0, 3.0]):
+        if tile:
+            carry(sums, np.array(tile))
+    assert np.isnan(sums).all()
+
+
+def test_rows_and_noise_of_another_kind_are_refused():
+    model, params, x, rng = world("float64")
+    weights = Weights(model, params, threads=1)
+    with pytest.raises(ValueError, match="x must have shape"):
+        weights.iwae(x[:, :5], 3)
+    with pytest.raises(ValueError, match="x must be float64, was float32"):
+        weights.iwae(x.astype(np.float32), 3)
+    with pytest.raises(ValueError, match="noise must have shape"):
+        weights.log_weights(x, model.draw_noise(rng, 4, 2))

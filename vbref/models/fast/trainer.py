@@ -117,7 +117,10 @@ class Trainer:
         `noise` has the minibatches' noise one after another, each (k, n, latent_dim), in any shape of the
         right size. Adam is given `scale` times the gradient of the sum divided by the minibatch's size;
         `schedule` multiplies its steps. An objective that is not finite ends the run: what follows is NaN.
+
+        Raises ValueError for rows that x does not have, and for noise of another size or dtype.
         """
+        self._check(x, order, noise)
         values = np.full(-(-len(order) // self.batch_size), np.nan)
         adam, flat = self.optimizer, noise.reshape(-1)
         rule = (adam.learning_rate * schedule, adam.beta1, adam.beta2, adam.epsilon)
@@ -127,6 +130,16 @@ class Trainer:
                 int(self.state["step"]), *rule, values)  # fmt: skip
         self.state["step"] += len(values)
         return values
+
+    def _check(self, x: Array, order: NDArray[np.int64], noise: Array) -> None:
+        """Raise ValueError for what the kernels, which are handed addresses, must not meet."""
+        door.batch(x, self.model.data_dim)
+        door.dtypes(self.model.dtype, x=x, noise=noise)
+        if len(order) == 0 or order.min() < 0 or order.max() >= len(x):
+            raise ValueError(f"order must name at least one row, and rows of x alone, from 0 to {len(x) - 1}")
+        expected = len(order) * self.k * self.model.latent_dim
+        if noise.size != expected:
+            raise ValueError(f"noise must have {expected} elements for {len(order)} rows, has {noise.size}")
 
     def _shared_steps(
         self, problem: Any, memory: Any, x: Array, order: Array, noise: Array, batch: int, scale: float,
@@ -151,6 +164,9 @@ class Trainer:
 
     def objective_and_grad(self, x: Array, noise: Array) -> tuple[float, dict[str, Array]]:
         """The model's `objective_and_grad` at the present parameters, for at most `batch_size` rows."""
+        if len(x) > self.batch_size:
+            raise ValueError(f"x must have at most batch_size = {self.batch_size} rows, has {len(x)}")
+        self._check(x, np.arange(len(x)), noise)
         with blas.single_threaded():
             run = step.alone if len(self._memory.lanes) == 1 else step.shared
             settings = np.zeros(6, self._memory.params.dtype)

@@ -81,8 +81,11 @@ def _normals_of(seed, start, out):
 
 @loop
 def carry(sums, log_w):
-    """Add weights to (top, Σ e^(log w − top), Σ e^2(log w − top))."""
-    top = max(sums[0], log_w.max())
+    """Add weights to (top, Σ e^(log w − top), Σ e^2(log w − top)); a NaN among them is never lost."""
+    top = sums[0]
+    for each in log_w:
+        if each > top or math.isnan(each):
+            top = each
     if top == -math.inf:
         return
     shrink = math.exp(sums[0] - top)
@@ -163,6 +166,9 @@ class Weights:
 
     def log_weights(self, x: Array, noise: Array) -> Array:
         """log w (K, N) for x (N, data_dim) and noise (K, N, latent_dim), as `VAE.log_weights`."""
+        self._check(x)
+        door.noise(noise, len(x), self.model.latent_dim)
+        door.dtypes(self.model.dtype, noise=noise)
         log_w = np.empty(noise.shape[:2], x.dtype)
         with blas.single_threaded():
             share = (
@@ -187,6 +193,7 @@ class Weights:
         The noise is `numerics.random.normals(seed, 0, (N, k, latent_dim))`, a tile of it at a time.
         """
         door.size(k=k)
+        self._check(x)
         sums = np.zeros((len(self._rooms), len(x), 3))
         sums[..., 0] = -np.inf
         with blas.single_threaded():
@@ -197,6 +204,10 @@ class Weights:
             else:
                 _drawn(self._problem, self._params, self._rooms, self._lanes, *drawn, sums)
         return _merged(sums, k)
+
+    def _check(self, x: Array) -> None:
+        door.batch(x, self.model.data_dim)
+        door.dtypes(self.model.dtype, x=x)
 
     def _encoded(self, x: Array) -> tuple[Array, Array]:
         room = layout.Stack()
@@ -211,9 +222,11 @@ class Weights:
 def _merged(sums: Array, k: int) -> tuple[Array, Array]:
     """The threads' sums as one, in order: log mean w, and √((E w²/(E w)² − 1)/(K − 1))."""
     top = sums[..., 0].max(axis=0)
-    shrink = np.exp(sums[..., 0] - top)
+    shrink = np.exp(sums[..., 0] - np.where(top == -np.inf, 0, top))
     first, second = (sums[..., 1] * shrink).sum(axis=0), (sums[..., 2] * shrink**2).sum(axis=0)
+    with np.errstate(divide="ignore"):  # no weight at all has log mean −inf
+        value = top + np.log(first / k)
     if k == 1:
-        return top + np.log(first), np.full(len(top), np.inf)
-    spread = np.maximum(k * second / first**2 - 1, 0)
-    return top + np.log(first / k), np.sqrt(spread / (k - 1))
+        return value, np.full(len(top), np.inf)
+    ratio = np.divide(k * second, first**2, out=np.full(len(top), np.inf), where=first != 0)
+    return value, np.sqrt(np.maximum(ratio - 1, 0) / (k - 1))
