@@ -51,3 +51,12 @@ def test_no_product_overflows_where_every_logit_is_zero(width, dtype):
     out, x, log_w = np.zeros((6, width + 3), dtype), np.ones((3, width + 3), dtype), np.zeros(6)
     bernoulli(out, x, False, log_w)
     np.testing.assert_allclose(log_w[1:5], -width * np.log(2), rtol=1e-14)
+
+
+@pytest.mark.parametrize("logit", [20.0, 30.0, 36.0, 45.0, 80.0])
+def test_a_certain_pixel_keeps_its_digits(logit):
+    """log p(x = 1) = −log(1 + e^−l) and log p(x = 0 | −l) the same, of which 1 + e^−l has lost the digits."""
+    for sign, pixel in ((1, 1.0), (-1, 0.0)):
+        log_w = np.zeros(6)
+        bernoulli(np.full((6, 4), sign * logit), np.full((3, 4), pixel), False, log_w)
+        np.testing.assert_allclose(log_w[1:5], -np.log1p(np.exp(-logit)), rtol=4 * 2.0**-52)

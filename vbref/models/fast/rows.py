@@ -86,10 +86,12 @@ def bernoulli(logits, x, samples, width, begin, end, lanes, residual, log_w):
                 for i in range(o.size):
                     logit = o[i]
                     t = exp_negative(-abs(logit))
-                    linear[i] += d[i] * logit - (zero if logit < zero else logit)
-                    factor[i] *= one + t
+                    whole = one + t
+                    # What 1 + t has lost of t, at last all of it: log(1 + t) − log whole.
+                    linear[i] += d[i] * logit - (zero if logit < zero else logit) - (t - (whole - one))
+                    factor[i] *= whole
                     if residual:
-                        o[i] = d[i] - (t if logit < zero else one) / (one + t)
+                        o[i] = d[i] - (t if logit < zero else one) / whole
             log_w[row] += _sum_less_log_product(linear, factor)
 
 
