@@ -77,9 +77,5 @@ def _uses(node: ast.AST, threshold: bool) -> Iterator[tuple[str, bool]]:
         yield from _uses(child, inside)
 
 
-def _is_on_gpu(node: ast.AST) -> bool:
-    return any("cuda" in name for name, _ in _uses(node, False))
-
-
 def _targets(node: ast.Assign) -> set[str]:
     return {part.id for target in node.targets for part in ast.walk(target) if isinstance(part, ast.Name)}

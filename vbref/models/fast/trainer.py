@@ -128,7 +128,7 @@ class Trainer:
         with blas.single_threaded():
             run(self._problem, self._memory, x, order, flat, self.batch_size, float(scale),
                 int(self.state["step"]), *rule, values)  # fmt: skip
-        self.state["step"] += len(values)
+        self.state["step"] += np.isfinite(values).sum()  # a step that broke is none
         return values
 
     def _check(self, x: Array, order: NDArray[np.int64], noise: Array) -> None:
