@@ -116,11 +116,15 @@ def gaussian(mean, x, samples, width, begin, end, precision, residual, log_w):
 
 
 @elementwise_loop
-def adam(theta, g, m, v, factor, rate, beta1, beta2, scale_v, epsilon):
-    """Adam's step along `factor` · g, with rate = α/(1 − β₁ᵗ) and scale_v = 1/(1 − β₂ᵗ)."""
-    one = g.dtype.type(1)
+def adam(theta, g, m, v, settings):
+    """Adam's step along factor · g, with rate = α/(1 − β₁ᵗ) and scale_v = 1/(1 − β₂ᵗ).
+
+    1 − β comes ready: formed in float32, 1 − β₂ would be off by 1e-5.
+    """
+    factor, rate, scale_v, epsilon = settings[0], settings[1], settings[2], settings[3]
+    beta1, rest1, beta2, rest2 = settings[4], settings[5], settings[6], settings[7]
     for i in range(theta.size):
         slope = factor * g[i]
-        m[i] = beta1 * m[i] + (one - beta1) * slope
-        v[i] = beta2 * v[i] + (one - beta2) * (slope * slope)
+        m[i] = beta1 * m[i] + rest1 * slope
+        v[i] = beta2 * v[i] + rest2 * (slope * slope)
         theta[i] -= rate * m[i] / (np.sqrt(v[i] * scale_v) + epsilon)

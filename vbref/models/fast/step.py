@@ -23,6 +23,7 @@ from vbref.models.fast import rows as fused
 from vbref.numerics.jit import loop, parallel_loop
 
 BERNOULLI, GAUSSIAN = 0, 1
+SETTINGS = 8  # numbers that Adam takes
 
 
 class Problem(NamedTuple):
@@ -162,8 +163,7 @@ def _weights(layers, memory, rows, share, shares, update, settings):
         network.weight_gradient(layer, memory.room, memory.grads, rows, begin, end)
         if update:
             own = slice(layer.weight + begin * layer.fan_out, layer.weight + end * layer.fan_out)
-            fused.adam(memory.params[own], memory.grads[own], memory.m[own], memory.v[own], settings[0],
-                       settings[1], settings[2], settings[3], settings[4], settings[5])  # fmt: skip
+            fused.adam(memory.params[own], memory.grads[own], memory.m[own], memory.v[own], settings)
 
 
 @loop
@@ -200,8 +200,9 @@ def shared(problem, memory, x, order, noise, update, settings):
 def adam_settings(t, factor, learning_rate, beta1, beta2, epsilon, settings):
     """What `rows.adam` takes at step t, from 1, of a run that goes up `factor` times the gradient."""
     settings[0], settings[1] = -factor, learning_rate / (1 - beta1**t)
-    settings[2], settings[3] = beta1, beta2
-    settings[4], settings[5] = 1 / (1 - beta2**t), epsilon
+    settings[2], settings[3] = 1 / (1 - beta2**t), epsilon
+    settings[4], settings[5] = beta1, 1 - beta1
+    settings[6], settings[7] = beta2, 1 - beta2
 
 
 @loop
@@ -212,7 +213,7 @@ def steps(problem, memory, x, order, noise, batch, scale, done, learning_rate, b
     that is not finite.
     """
     width = noise.size // order.size
-    settings = np.empty(6, memory.params.dtype)
+    settings = np.empty(SETTINGS, memory.params.dtype)
     for b in range(values.size):
         rows = order[b * batch : (b + 1) * batch]
         adam_settings(done + b + 1, scale / rows.size, learning_rate, beta1, beta2, epsilon, settings)

@@ -147,7 +147,7 @@ class Trainer:
     ) -> None:  # fmt: skip
         """`step.steps` where threads share each step, which then is long: a call a step costs little."""
         width = len(noise) // len(order)
-        settings = np.empty(6, memory.params.dtype)
+        settings = np.empty(step.SETTINGS, memory.params.dtype)
         for b in range(len(values)):
             rows = order[b * batch : (b + 1) * batch]
             step.adam_settings(
@@ -169,7 +169,7 @@ class Trainer:
         self._check(x, np.arange(len(x)), noise)
         with blas.single_threaded():
             run = step.alone if len(self._memory.lanes) == 1 else step.shared
-            settings = np.zeros(6, self._memory.params.dtype)
+            settings = np.zeros(step.SETTINGS, self._memory.params.dtype)
             order = np.arange(len(x))
             value = run(self._problem, self._memory, x, order, noise.reshape(-1), False, settings)
         return value, {name: view.copy() for name, view in self._named(self._memory.grads).items()}
