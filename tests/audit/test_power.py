@@ -206,7 +206,7 @@ def test_every_misprint_says_what_the_printed_form_is_so_that_a_slip_in_transcri
 
 def test_every_room_of_formulas_has_tests():
     for room in {modules.room_of(name) for name in formula_modules()}:
-        assert room.startswith("audit.") or modules.tests_of(room, TESTS), room
+        assert room == "audit.claims" or modules.tests_of(room, TESTS), room
 
 
 def vbref(*argv):

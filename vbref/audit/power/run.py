@@ -126,7 +126,7 @@ def judged(
             case {"kind": "baseline", "left": names}:
                 left = [name for name in names if "::" in name]
                 broken = [name for name in names if "::" not in name]
-                if broken and not files:
+                if broken and all(name.startswith("vbref.audit.") for name in modules):
                     raise NoTests(
                         f"{len(broken)} claims fail as they are, so that nothing is judged: {broken[0]}"
                     )
