@@ -39,8 +39,8 @@ def tests_of(room: str, folder: Path) -> list[str]:
     if room == "audit.claims":
         return []
     if room == "audit.oracles":
-        own = folder / "audit"
-        return [str(own / "test_audit_oracles.py"), *map(str, sorted(own.glob("test_*_claims.py")))]
+        audit = folder / "audit"
+        return [str(audit / "test_audit_oracles.py"), *map(str, sorted(audit.glob("test_*_claims.py")))]
     rooms = (room, *_ALSO.get(room, ()))
     own = [folder / name for name in rooms if (folder / name).is_dir()]
     stem = room.removesuffix("s")
