@@ -10,6 +10,8 @@ import pytest
 
 from vbref.audit import oracles, worlds
 from vbref.audit.independence import functions_run, shared_functions
+from vbref.audit.worlds_family import Family
+from vbref.audit.worlds_tied import Tied
 
 RNG = np.random.default_rng(20)
 
@@ -96,6 +98,23 @@ def test_two_ways_to_a_gaussian_kl():
     truth = (4 + 1 - 1 - math.log(4)) / 2
     assert oracles.gaussian_kl_by_quadrature(known) == pytest.approx(truth, rel=1e-14)
     assert oracles.gaussian_kl_by_eigenvalues(known) == pytest.approx(truth, rel=1e-14)
+
+
+def test_a_tied_encoder_is_the_likelihood_read_the_other_way():
+    prior, likelihood = np.log([0.5, 0.5]), np.log([[0.2, 0.8], [0.6, 0.4]])
+    table = Tied(prior, likelihood, encoder=np.zeros((2, 2))).table()
+    np.testing.assert_allclose(table.likelihood, [[0.2, 0.8], [0.6, 0.4]], rtol=1e-15)
+    np.testing.assert_allclose(table.encoder, [[0.25, 0.75], [2 / 3, 1 / 3]], rtol=1e-15)
+
+
+def test_what_a_coupled_f_adds_to_the_gradient_is_its_coupling():
+    coupled = Family(phi=np.array([0.3, -0.2]), f=np.array([1.0, 2.0]), dz=np.ones(2), coupling=0.5)
+
+    def gradient(family):
+        return oracles.complex_step(lambda phi: family.integral(family.f_at(phi) * family.q(phi)), family.phi)
+
+    added = gradient(coupled) - gradient(replace(coupled, coupling=0.0))
+    np.testing.assert_allclose(added, [0.5, 0.0], atol=1e-15)
 
 
 def test_the_judge_sees_functions_shared_through_a_helper():
