@@ -168,7 +168,7 @@ def test_a_discriminator_that_learns_from_the_reconstruction_makes_all_features_
     for _ in range(2000):
         f, t, saved = model.critic.forward(trained, both)
         r = f[:3] - f[3:]
-        grads = model.critic.backward(trained, np.concatenate([-r, r]), np.zeros_like(t), saved)[1]
+        grads = model.critic.backward(np.concatenate([-r, r]), np.zeros_like(t), saved)[1]
         for key, grad in grads.items():
             trained[key] += 0.05 * grad
     assert spread(trained)[1] < 0.02 * spread(params)[1]

@@ -25,7 +25,7 @@ def test_backward_is_the_derivative_of_forward(activation, widths, lead, layer_n
     mlp, rng = MLP(widths, activation, layer_norm, "net"), np.random.default_rng(seed)
     params, x = shaken(mlp, rng), rng.normal(size=(*lead, widths[0]))
     d_y = rng.normal(size=(*lead, widths[-1]))
-    d_x, grads = mlp.backward(params, d_y, mlp.forward(params, x)[1])
+    d_x, grads = mlp.backward(d_y, mlp.forward(params, x)[1])
 
     gradient, at = {"x": d_x, **grads}, {"x": x, **params}
     options = {"method": "complex", "directions": 2, "rng": rng, "atol": 1e-12}
@@ -36,7 +36,7 @@ def test_backward_is_the_derivative_of_forward(activation, widths, lead, layer_n
 def test_central_differences_agree():
     mlp, rng = MLP((3, 4, 4, 2), "softplus", layer_norm=True), np.random.default_rng(0)
     params, x, d_y = shaken(mlp, rng), rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 5, 2))
-    grads = mlp.backward(params, d_y, mlp.forward(params, x)[1])[1]
+    grads = mlp.backward(d_y, mlp.forward(params, x)[1])[1]
     check_gradient(lambda p: (mlp.apply(p, x) * d_y).sum(), grads, params, atol=1e-10)
 
 
@@ -44,9 +44,9 @@ def test_input_grad_false_changes_nothing_else():
     mlp, rng = MLP((3, 4, 2)), np.random.default_rng(0)
     params, x, d_y = mlp.init(rng), rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
     saved = mlp.forward(params, x)[1]
-    without, grads = mlp.backward(params, d_y, saved, input_grad=False)
+    without, grads = mlp.backward(d_y, saved, input_grad=False)
     assert without is None
-    for name, grad in mlp.backward(params, d_y, saved)[1].items():
+    for name, grad in mlp.backward(d_y, saved)[1].items():
         np.testing.assert_array_equal(grads[name], grad)
 
 
@@ -110,7 +110,7 @@ def test_agrees_with_torch(activation, layer_norm):
     y_torch.backward(torch.tensor(d_y))
 
     y, saved = mlp.forward(params, x)
-    d_x, grads = mlp.backward(params, d_y, saved)
+    d_x, grads = mlp.backward(d_y, saved)
     np.testing.assert_allclose(y, y_torch.detach().numpy(), rtol=1e-12, atol=1e-13)
     for name, grad in {**grads, "x": d_x}.items():
         np.testing.assert_allclose(grad, t[name].grad.numpy(), rtol=1e-12, atol=1e-13)
@@ -122,7 +122,7 @@ def test_float32_throughout(activation, layer_norm):
     mlp, rng = MLP((6, 5, 3), activation, layer_norm), np.random.default_rng(0)
     params, x = mlp.init(rng, np.float32), rng.normal(size=(2, 0, 6)).astype(np.float32)
     y, saved = mlp.forward(params, x)
-    d_x, grads = mlp.backward(params, np.ones_like(y), saved)
+    d_x, grads = mlp.backward(np.ones_like(y), saved)
     assert y.shape == (2, 0, 3)
     assert {a.dtype for a in (y, d_x, *grads.values())} == {np.dtype(np.float32)}
 

@@ -28,7 +28,7 @@ def joint(model: Any, params: Params, x: Array) -> ais.LogDensity:
         log_lik, saved_lik = model.likelihood.log_prob(params, out, x)
         log_prior, saved_prior = model.prior.log_prob(params, z)
         d_out, _ = model.likelihood.backward(np.ones_like(log_lik), saved_lik)
-        d_z, _ = model.decoder.backward(params, d_out, saved_out)
+        d_z, _ = model.decoder.backward(d_out, saved_out)
         return log_lik + log_prior, d_z + model.prior.backward(np.ones_like(log_prior), saved_prior)[0]
 
     return log_joint

@@ -29,7 +29,7 @@ Gaussian in q to learn, and T → 0 is not far. The moments are those of z at fi
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -163,13 +163,12 @@ class AVB(Decoded):
         value, (saved_out, saved_lik, saved_t) = self._objective(draw)
         c = np.full(draw.z.shape[:2], 1 / len(draw.z), draw.z.dtype)
         d_out, grads = self.likelihood.backward(c, saved_lik)
-        d_z, d_decoder = self.decoder.backward(draw.params, d_out, saved_out)
-        d_in, _ = self.critic.backward(draw.params, -c[..., None], saved_t)
-        d_in, d_z = cast(Array, d_in), cast(Array, d_z)
+        d_z, d_decoder = self.decoder.backward(d_out, saved_out)
+        d_in, _ = self.critic.backward(-c[..., None], saved_t)
         d_z = d_z + d_in[..., self.data_dim :] / draw.scale
         if self.adaptive:
             d_z = d_z + c[..., None] * (draw.u / draw.scale - draw.z)
-        grads |= d_decoder | self.encoder.backward(draw.params, d_z, draw.saved, input_grad=False)[1]
+        grads |= d_decoder | self.encoder.backward(d_z, draw.saved, input_grad=False)[1]
         return value, self._whole(grads)
 
     @door.overflow_named()
@@ -187,7 +186,7 @@ class AVB(Decoded):
         draw = self._draw(params, x, noise, moments)
         value, backward = self._critic_objective(draw)
         parts = [
-            self.critic.backward(draw.params, d_t[..., None] / len(draw.z), saved, input_grad=False)[1]
+            self.critic.backward(d_t[..., None] / len(draw.z), saved, input_grad=False)[1]
             for d_t, saved in backward
         ]
         grads = {name: parts[0][name] + parts[1][name] for name in parts[0]}

@@ -5,7 +5,7 @@ f(x) = act(trunk(x)), the l-th hidden layer, Des_l;    T(x) = head(f(x)),    D(x
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -54,13 +54,10 @@ class Discriminator:
         logit, saved_head = self.head.forward(params, features)
         return features, logit[..., 0], (saved_trunk, saved_activation, saved_head)
 
-    def backward(
-        self, params: Mapping[str, Array], d_features: Array | float, d_logit: Array, saved: Any
-    ) -> tuple[Array, Params]:
+    def backward(self, d_features: Array | float, d_logit: Array, saved: Any) -> tuple[Array, Params]:
         """(d_x, d_params): what T sends back joins the cotangent of f, and both go on through the trunk."""
         saved_trunk, saved_activation, saved_head = saved
-        d_f, d_head = self.head.backward(params, d_logit[..., None], saved_head)
-        d_f = cast(Array, d_f) + d_features
-        d_before = ACTIVATIONS[self.activation][1](d_f, saved_activation)
-        d_x, d_trunk = self.trunk.backward(params, d_before, saved_trunk)
-        return d_x, d_trunk | d_head  # type: ignore[return-value]
+        d_f, d_head = self.head.backward(d_logit[..., None], saved_head)
+        d_before = ACTIVATIONS[self.activation][1](d_f + d_features, saved_activation)
+        d_x, d_trunk = self.trunk.backward(d_before, saved_trunk)
+        return d_x, d_trunk | d_head

@@ -52,14 +52,14 @@ class EnergyPrior:
         """log P(z) + log Z = log N(z; m, s²) − f(z), (…) for z (…, D), and what `backward` needs."""
         f, saved_f = self.network.forward(params, z)
         log_base, saved_base = self.base.log_prob(params, z)
-        return log_base - f[..., 0], (params, saved_f, saved_base)
+        return log_base - f[..., 0], (saved_f, saved_base)
 
     def backward(self, d: Array, saved: Any) -> tuple[Array, Params]:
         """(d_z, d_params) of `log_prob`."""
-        params, saved_f, saved_base = saved
-        d_z_f, d_network = self.network.backward(params, -d[..., None], saved_f)
+        saved_f, saved_base = saved
+        d_z_f, d_network = self.network.backward(-d[..., None], saved_f)
         d_z, _, d_base = self.base.backward(d, saved_base)
-        return np.asarray(d_z + d_z_f), d_network | d_base
+        return d_z + d_z_f, d_network | d_base
 
     def expected_log_prob(
         self, params: Mapping[str, Array], mean: Array, var: Array, z: Array
@@ -70,14 +70,14 @@ class EnergyPrior:
         """
         f, saved_f = self.network.forward(params, z)
         log_base, saved_base = self.base.expected_log_prob(params, mean, var)
-        return log_base - f[..., 0], (params, saved_f, saved_base)
+        return log_base - f[..., 0], (saved_f, saved_base)
 
     def expected_backward(self, d: Array, saved: Any) -> tuple[Array, Array, Array, Params]:
         """(d_mean, d_var, d_z, d_params) of `expected_log_prob` for d (K, N)."""
-        params, saved_f, saved_base = saved
+        saved_f, saved_base = saved
         d_mean, d_var, d_base = self.base.backward(d.sum(axis=0), saved_base)
-        d_z, d_network = self.network.backward(params, -d[..., None], saved_f)
-        return d_mean, d_var, np.asarray(d_z), d_network | d_base
+        d_z, d_network = self.network.backward(-d[..., None], saved_f)
+        return d_mean, d_var, d_z, d_network | d_base
 
     def energy(self, params: Mapping[str, Array], z: Array) -> Array:
         """U(z), (…)."""

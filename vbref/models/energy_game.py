@@ -108,12 +108,12 @@ class EnergyGame(EnergyEvidence):
         """Σ mean_k log p(x | z) and its gradient by the decoder, z held fixed."""
         run = self._posterior(params, x, noise)
         d = np.full_like(run.log_lik, 1 / len(noise))
-        return door.total(run.log_lik.mean(axis=0)), self._decode_backward(params, d, run)[1]
+        return door.total(run.log_lik.mean(axis=0)), self._decode_backward(d, run)[1]
 
-    def _decode_backward(self, params: Params, d: Array, run: _Posterior) -> tuple[Array, Params]:
+    def _decode_backward(self, d: Array, run: _Posterior) -> tuple[Array, Params]:
         d_out, d_likelihood = self.likelihood.backward(d, run.saved["lik"])
-        d_z, d_decoder = self.decoder.backward(params, d_out, run.saved["out"])
-        return np.asarray(d_z), d_decoder | d_likelihood
+        d_z, d_decoder = self.decoder.backward(d_out, run.saved["out"])
+        return d_z, d_decoder | d_likelihood
 
     def _energy(
         self, params: Params, x: Array, noise: Array, penalty: float, weighted: bool
@@ -155,13 +155,13 @@ class EnergyGame(EnergyEvidence):
         run = self._posterior(params, x, noise)
         d = np.full_like(run.log_lik, 1 / len(noise))
         d_mean, d_var, d_z, _ = self.prior.expected_backward(d, run.saved["prior"])
-        d_z = d_z + self._decode_backward(params, d, run)[0]
+        d_z = d_z + self._decode_backward(d, run)[0]
         d_h = self.posterior.sample_backward(d_z, np.zeros_like(d), run.saved["z"])
         d_h = d_h + self.posterior.moments_backward(
             d_mean, d_var, np.ones_like(run.entropy), run.saved["moments"]
         )
         value = door.total((run.log_lik + run.log_prior).mean(axis=0) + run.entropy)
-        return value, self.encoder.backward(params, d_h, run.saved["h"], input_grad=False)[1]
+        return value, self.encoder.backward(d_h, run.saved["h"], input_grad=False)[1]
 
     def _normaliser(self, params: Params, noise: Array, weight: float) -> tuple[float, Params]:
         """Σ mean_k [λ1 H̲ − V(z')] and its gradient by ψ; without a generator −V(z') alone, and none."""
@@ -177,7 +177,7 @@ class EnergyGame(EnergyEvidence):
         d_z = d_z + self.prior.backward(d, saved_p)[0]
         bound = _scaled(log_inverse + log_p.dtype.type(self.sampler.fixed_entropy()), weight)
         value = door.total((bound + log_p).mean(axis=0))
-        return value, d_inverse | self.sampler.sample_backward(params, d_z, saved_z)
+        return value, d_inverse | self.sampler.sample_backward(d_z, saved_z)
 
 
 def _scaled(array: Array, weight: float) -> Array:

@@ -118,13 +118,13 @@ class GMVAE(Decoded):
         run = self._run(params, y, noise)
         c = np.full_like(run["log_lik"], 1 / len(noise))
         d_out, grads = self.likelihood.backward(c, run["saved_lik"])
-        d_x, d_decoder = self.decoder.backward(run["params"], d_out, run["saved_out"])
+        d_x, d_decoder = self.decoder.backward(d_out, run["saved_out"])
         back = self._prior_backward(run, c)
         d_hx = self._x_backward(run, d_x + back["x"], back)
         d_hw = self._w_backward(run, back["w"])
         grads = grads | d_decoder | back["params"]
-        grads |= self.encoder.backward(run["params"], d_hx, run["saved_hx"], input_grad=False)[1]
-        grads |= self.w_encoder.backward(run["params"], d_hw, run["saved_hw"], input_grad=False)[1]
+        grads |= self.encoder.backward(d_hx, run["saved_hx"], input_grad=False)[1]
+        grads |= self.w_encoder.backward(d_hw, run["saved_hw"], input_grad=False)[1]
         return self._value(run), {name: grads[name] for name in self.shapes()}
 
     @door.overflow_named()
@@ -270,7 +270,7 @@ class GMVAE(Decoded):
             d_log_pi = (c - short) * r
             d_stats, d_mean, d_var = self.prior.log_normals_backward(c * r, saved_t)
         by_s, d_x, _ = self.prior.log_normals_backward(d_s, run["saved_s"])
-        d_w, grads = self.prior.backward(run["params"], d_stats + by_s, run["saved_stats"])
+        d_w, grads = self.prior.backward(d_stats + by_s, run["saved_stats"])
         d_log_pi = (d_log_pi + d_s).sum(axis=(0, 1))
         grads = grads | self.prior.log_weights_backward(d_log_pi, run["log_pi"])
         return {"x": d_x, "w": d_w, "mean": d_mean, "var": d_var, "params": grads}

@@ -28,9 +28,9 @@ class Amortised:
         """h (N, width) for x (N, data_dim); `index` is not needed."""
         return self.encoder.forward(params, x)
 
-    def backward(self, params: Mapping[str, Array], d_h: Array, saved: Any) -> Params:
+    def backward(self, d_h: Array, saved: Any) -> Params:
         """The gradient by the encoder's parameters."""
-        return self.encoder.backward(params, d_h, saved, input_grad=False)[1]
+        return self.encoder.backward(d_h, saved, input_grad=False)[1]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class PerPoint:
         at = self._index(index, len(x))
         return np.concatenate([params[name][at] for name in self.shapes()], axis=-1), at
 
-    def backward(self, params: Mapping[str, Array], d_h: Array, saved: Any) -> Params:
+    def backward(self, d_h: Array, saved: Any) -> Params:
         """d_h added into its rows (a row drawn twice adds twice), zeros in all others."""
         grads = {name: np.zeros(shape, d_h.dtype) for name, shape in self.shapes().items()}
         ends = np.cumsum(list(self.parts.values()))[:-1]

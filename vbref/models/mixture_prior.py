@@ -67,11 +67,10 @@ class MixturePrior:
         out, saved = self.network.forward(params, w)
         return out.reshape(*w.shape[:-1], self.components, 2 * self.latent_dim), saved
 
-    def backward(self, params: Mapping[str, Array], d_stats: Array, saved: Any) -> tuple[Array, Params]:
+    def backward(self, d_stats: Array, saved: Any) -> tuple[Array, Params]:
         """(d_w, d_params) of `forward`."""
         d_out = d_stats.reshape(*d_stats.shape[:-2], self._outputs)
-        d_w, grads = self.network.backward(params, d_out, saved)
-        return np.asarray(d_w), grads
+        return self.network.backward(d_out, saved)
 
     def sample(self, params: Mapping[str, Array], w: Array, eps: Array, component: Any = None) -> Array:
         """x (…, latent_dim) of normals eps of that shape; z is `component`, integers (…), or drawn."""

@@ -79,9 +79,9 @@ class Generator:
         out, saved = self.network.forward(params, w)
         return w + out + noise.dtype.type(self.noise_scale) * own, saved
 
-    def sample_backward(self, params: Mapping[str, Array], d_z: Array, saved: Any) -> Params:
+    def sample_backward(self, d_z: Array, saved: Any) -> Params:
         """d_params of `sample`."""
-        return self.network.backward(params, d_z, saved, input_grad=False)[1]
+        return self.network.backward(d_z, saved, input_grad=False)[1]
 
     def log_inverse(self, params: Mapping[str, Array], z: Array, noise: Array) -> tuple[Array, Any]:
         """log p(w | z) (…), and what `log_inverse_backward` needs."""
@@ -89,14 +89,14 @@ class Generator:
         out, saved = self.inverse.forward(params, z)
         out[..., : self.latent_dim] += z
         log_p, saved_p = self._density.log_prob({}, out, w)
-        return log_p, (params, saved, saved_p)
+        return log_p, (saved, saved_p)
 
     def log_inverse_backward(self, d: Array, saved: Any) -> tuple[Array, Params]:
         """(d_z, d_params) of `log_inverse`."""
-        params, saved_out, saved_p = saved
+        saved_out, saved_p = saved
         d_out, _ = self._density.backward(d, saved_p)
-        d_z, grads = self.inverse.backward(params, d_out, saved_out)
-        return np.asarray(d_z) + d_out[..., : self.latent_dim], grads
+        d_z, grads = self.inverse.backward(d_out, saved_out)
+        return d_z + d_out[..., : self.latent_dim], grads
 
     def fixed_entropy(self) -> float:
         """H(w) + H(z | w), in nats: what does not move with the generator."""

@@ -120,12 +120,12 @@ class StickBreakingVAE:
         run = self._run(params, x, noise)
         c = np.full_like(run["log_lik"], 1 / len(noise))
         d_out, grads = self.likelihood.backward(c, run["saved_lik"])
-        d_pieces, d_decoder = self.decoder.backward(run["params"], d_out, run["saved_out"])
-        d_log_v, d_log_rest = break_stick_backward(np.asarray(d_pieces), run["pieces"])
+        d_pieces, d_decoder = self.decoder.backward(d_out, run["saved_out"])
+        d_log_v, d_log_rest = break_stick_backward(d_pieces, run["pieces"])
         d_h, d_alpha = (self._kl_backward if self.analytic_kl else self._ratio_backward)(
             run, c, d_log_v, d_log_rest
         )
-        grads = grads | d_decoder | self._encoder_backward(run, d_h)
+        grads = grads | d_decoder | self.encoder.backward(d_h, run["saved_h"], input_grad=False)[1]
         grads |= {_ALPHA: np.asarray(d_alpha, d_h.dtype)} if self.learned else {}
         return self._value(run), {name: grads[name] for name in self.shapes()}
 
@@ -255,9 +255,6 @@ class StickBreakingVAE:
         d_log_rest = d_log_rest + (alpha - 1) * c
         d_h = self.posterior.sample_backward(d_log_v, d_log_rest, -c, run["saved_v"])
         return d_h, (c * (1 + alpha * log_rest)).sum()
-
-    def _encoder_backward(self, run: Mapping[str, Any], d_h: Array) -> Params:
-        return self.encoder.backward(run["params"], d_h, run["saved_h"], input_grad=False)[1]
 
 
 def _inside(noise: Array) -> Array:

@@ -221,7 +221,7 @@ class VAE:
         )
         d_h = self.posterior.sample_backward(d_z, np.zeros_like(d_log_lik), run.saved["z"])
         d_h = d_h + self.posterior.moments_backward(d_mean, d_var, d_row, saved_moments)
-        return grads | d_prior | self.inference.backward(run.params, d_h, run.saved["h"])
+        return grads | d_prior | self.inference.backward(d_h, run.saved["h"])
 
     def _grads_weighted(self, run: _Run) -> Params:
         """With c = ∂objective/∂log w, the cotangent of log p(x, z); h gets what `gradient` makes of it."""
@@ -230,12 +230,12 @@ class VAE:
         d_z, grads = self._decode_backward(run, c)
         d_z_prior, _, d_prior = self.prior.backward(c, saved_prior)
         d_h = self._statistics_backward(c, d_z + d_z_prior, run.saved["z"])
-        return grads | d_prior | self.inference.backward(run.params, d_h, run.saved["h"])
+        return grads | d_prior | self.inference.backward(d_h, run.saved["h"])
 
     def _decode_backward(self, run: _Run, d_log_lik: Array) -> tuple[Array, Params]:
         d_out, d_likelihood = self.likelihood.backward(d_log_lik, run.saved["lik"])
-        d_z, d_decoder = self.decoder.backward(run.params, d_out, run.saved["out"])
-        return d_z, d_decoder | d_likelihood  # type: ignore[return-value]
+        d_z, d_decoder = self.decoder.backward(d_out, run.saved["out"])
+        return d_z, d_decoder | d_likelihood
 
     def _statistics_backward(self, c: Array, d_z: Array, saved: Any) -> Array:
         """d_h by the three lines of the module's docstring; d_z is c ∇_z log p(x, z)."""

@@ -169,10 +169,10 @@ class VAEGAN(Encoded):
         """The encoder's objective, and its gradient by the encoder: zeros for all else, which is held."""
         run = self._run(params, x, noise)
         log_lik, d_mean = self._features(run)
-        d_z, _ = self.decoder.backward(run.params, self._mean_backward(run.rec, d_mean), run.rec.saved)
-        d_h = self.posterior.sample_backward(d_z, np.zeros_like(log_lik), run.saved_z)  # type: ignore[arg-type]
+        d_z, _ = self.decoder.backward(self._mean_backward(run.rec, d_mean), run.rec.saved)
+        d_h = self.posterior.sample_backward(d_z, np.zeros_like(log_lik), run.saved_z)
         d_h = d_h + self._minus_kl(run.h)[1]
-        grads = self.encoder.backward(run.params, d_h, run.saved_h, input_grad=False)[1]
+        grads = self.encoder.backward(d_h, run.saved_h, input_grad=False)[1]
         return self._feature_elbo(run, log_lik), self._whole(grads)
 
     @door.overflow_named()
@@ -188,7 +188,7 @@ class VAEGAN(Encoded):
         run = self._run(params, x, noise)
         value, paths = self._decoder_player(run)
         parts = [
-            self.decoder.backward(run.params, self._mean_backward(at, d_mean), at.saved, input_grad=False)[1]
+            self.decoder.backward(self._mean_backward(at, d_mean), at.saved, input_grad=False)[1]
             for at, d_mean in paths
         ]
         return value, self._whole({name: sum(part[name] for part in parts) for name in parts[0]})
@@ -205,7 +205,7 @@ class VAEGAN(Encoded):
         """The discriminator's objective, and its gradient by the discriminator; all else is held."""
         run = self._run(params, x, noise)
         value, paths = self._critic_player(run)
-        parts = [self.critic.backward(run.params, 0.0, d_t, saved)[1] for d_t, saved in paths]
+        parts = [self.critic.backward(0.0, d_t, saved)[1] for d_t, saved in paths]
         return value, self._whole({name: sum(part[name] for part in parts) for name in parts[0]})
 
     @door.overflow_named()
@@ -267,9 +267,7 @@ class VAEGAN(Encoded):
         real, _, _ = self.critic.forward(run.params, run.x)
         f, t, saved = self.critic.forward(run.params, run.rec.mean)
         r = (real - f) / self.feature_scale
-        d_mean, _ = self.critic.backward(
-            run.params, r / (self.feature_scale * len(r)), np.zeros_like(t), saved
-        )
+        d_mean, _ = self.critic.backward(r / (self.feature_scale * len(r)), np.zeros_like(t), saved)
         normaliser = r.dtype.type(_LOG_2PI + 2 * math.log(self.feature_scale))
         return -(r * r + normaliser).sum(axis=-1) / 2, d_mean
 
@@ -297,7 +295,7 @@ class VAEGAN(Encoded):
             _, t, saved = self.critic.forward(run.params, fake.mean)
             gain, slope = _fooled(t, self.loss)
             value = value + gain
-            paths.append((fake, self.critic.backward(run.params, 0.0, slope / len(t), saved)[0]))
+            paths.append((fake, self.critic.backward(0.0, slope / len(t), saved)[0]))
         return door.total(value.mean(axis=0)), paths
 
     def _critic_player(self, run: _Run) -> tuple[float, list[tuple[Array, Any]]]:

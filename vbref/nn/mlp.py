@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -85,13 +85,22 @@ class MLP:
         """Return y alone."""
         return self.forward(params, x)[0]
 
+    @overload
     def backward(
-        self, params: Params, d_y: Array, saved: list[Any], *, input_grad: bool = True
+        self, d_y: Array, saved: list[Any], *, input_grad: Literal[True] = True
+    ) -> tuple[Array, dict[str, Array]]: ...
+
+    @overload
+    def backward(
+        self, d_y: Array, saved: list[Any], *, input_grad: Literal[False]
+    ) -> tuple[None, dict[str, Array]]: ...
+
+    def backward(
+        self, d_y: Array, saved: list[Any], *, input_grad: bool = True
     ) -> tuple[Array | None, dict[str, Array]]:
         """Return d_x and the gradient by each parameter, in the order of `shapes`.
 
-        `params` are those of the forward pass that `saved` is from. With `input_grad=False` d_x is None, and
-        the first layer's product with its weight is not formed.
+        With `input_grad=False` d_x is None, and the first layer's product with its weight is not formed.
         """
         grads: dict[str, Array] = {}
         (_, first), *rest = self._layers()
