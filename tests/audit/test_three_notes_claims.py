@@ -98,17 +98,17 @@ def test_what_has_lost_the_prior_or_counts_q_twice_exceeds_the_evidence(id):
     assert claim(id).printed(w) > oracles.log_evidence_by_sum(w) + 0.1
 
 
-@pytest.mark.parametrize("id", ["vlb/I2", "lecture/D27b"])
-def test_what_counts_kl_twice_or_loses_a_logarithm_is_a_looser_bound(id):
+@pytest.mark.parametrize(("id", "least"), [("vlb/I2", 0), ("lecture/D27b", 1)])
+def test_what_counts_kl_twice_or_loses_a_logarithm_is_a_looser_bound(id, least):
     rng = np.random.default_rng(6)
     for w in [worlds.latent(rng) for _ in range(20)]:
-        assert claim(id).printed(w) < oracles.elbo_by_gap(w)
+        assert claim(id).printed(w) < oracles.elbo_by_gap(w) - least
 
 
 def test_a_lost_logarithm_costs_exactly_one_where_q_is_sure():
     one = np.ones(1)
     w = worlds.World(prior=one, likelihood=one / 4, q=one, dz=one)
-    assert claim("lecture/D27b").printed(w) == claim("lecture/D27b").asides[1].value(w)
+    assert claim("lecture/D27b").printed(w) == oracles.elbo_by_gap(w) - 1
 
 
 def test_the_gradient_through_a_step_is_that_of_its_jump():

@@ -21,11 +21,11 @@ def _information_by_slope(w):
 
 def _information_by_entropies(w):
     """H[w] + H[z] − H[w, z] by SciPy for tables; −½ log(1 − ρ²) for channels."""
-    from scipy.stats import entropy
+    from scipy.stats import contingency, entropy
 
     if w.correlation is not None:
         return -0.5 * np.log1p(-(w.correlation**2))
-    return entropy(w.q.sum(1)) + entropy(w.q.sum(0)) - entropy(w.q.ravel())
+    return sum(entropy(law, axis=None) for law in contingency.margins(w.q)) - entropy(w.q, axis=None)
 
 
 _INFORMATION = {

@@ -41,25 +41,26 @@ _WRONG_ENCODER = _case(_THETA, np.ones(1), np.ones(1), 1.0, shift_encoder=1.0)
 
 
 def _bracket(w, theta, z_of_prior=False):
-    """The objective at θ by Gauss-Hermite; the last z from q(z|x), or from the law of G(w)."""
+    """The objective at θ, up to a constant, by Gauss-Hermite; the last z from q(z|x), or as G(w) is."""
     m, p, a, b, s = theta
 
     def energy(z):
         return p * (z - m) ** 2 / 2
 
     def inside(x, z):
-        fit = -((x - a * z - b) ** 2) / (2 * s**2) - np.log(2 * np.pi * s**2) / 2
+        fit = -((x - a * z - b) ** 2) / (2 * s**2) - np.log(s)
         return fit - w.penalty * (p * (z - m)) ** 2
 
     def mean(function, loc, scale):
         return oracles.normal_mean(function, loc, scale, nodes=4)
 
     generated = mean(energy, w.code_loc, w.code_scale)
-    total = 0.0
-    for x, mass, loc in zip(w.x, w.law, w.loc, strict=True):
+
+    def at(x, loc):
         last = generated if z_of_prior else mean(energy, loc, w.scale)
-        total = total + mass * (generated + mean(partial(inside, x), loc, w.scale) - last)
-    return total
+        return generated + mean(partial(inside, x), loc, w.scale) - last
+
+    return w.law @ np.array([at(x, loc) for x, loc in zip(w.x, w.loc, strict=True)])
 
 
 def _slope(w, objective):
@@ -69,12 +70,12 @@ def _slope(w, objective):
 
 
 def _by_marginal(w):
-    """∇_θ of E log N(x; am + b, a²/p + s²) less the penalty from the moments of q."""
+    """∇_θ of E log N(x; am + b, a²/p + s²), up to a constant, less the penalty from the moments of q."""
 
     def objective(theta):
         m, p, a, b, s = theta
         spread = a**2 / p + s**2
-        evidence = -0.5 * (np.log(2 * math.pi * spread) + (w.x - a * m - b) ** 2 / spread)
+        evidence = -0.5 * (np.log(spread) + (w.x - a * m - b) ** 2 / spread)
         return w.law @ (evidence - w.penalty * p**2 * (w.scale**2 + (w.loc - m) ** 2))
 
     return oracles.complex_step(objective, w.theta)
@@ -88,8 +89,8 @@ def _by_integration(w):
     def objective(theta):
         m, p, a, b, s = theta
         boltzmann = np.exp(-p * (z - m) ** 2 / 2)
-        evidence = worlds.normal_density(w.x[:, None], a * z + b, s) @ boltzmann / boltzmann.sum()
-        square = encoder @ np.gradient(p * (z - m) ** 2 / 2, z, edge_order=2) ** 2 * (z[1] - z[0])
+        evidence = np.average(worlds.normal_density(w.x[:, None], a * z + b, s), axis=1, weights=boltzmann)
+        square = encoder @ np.gradient(p * (z - m) ** 2 / 2, z) ** 2 * (z[1] - z[0])
         return math.fsum(w.law * (np.log(evidence) - w.penalty * square))
 
     return oracles.central_difference(objective, w.theta)

@@ -55,10 +55,6 @@ def _potential(w):
     return w.U - np.log(w.lik.T)
 
 
-def _mean(q, values):
-    return np.sum(q * values, axis=1)
-
-
 def _from_posterior(w, objective):
     return objective(w.encoder) - objective(w.posterior)
 
@@ -97,14 +93,15 @@ CLAIMS = [
         domain=_TABLES,
         draw=energy.energies,
         printed=lambda w: (
-            _entropy(w.encoder) - _mean(w.encoder, np.log(w.lik.T * w.prior / w.marginal[:, None]))
+            _entropy(w.encoder) - np.sum(w.encoder * np.log(w.lik.T * w.prior / w.marginal[:, None]), axis=1)
         ),
         oracles=_KL,
         note="E ln q is −H[q]: the sign of the entropy is wrong, here and in evae/D22",
         corrected=Form(
             r"-H[q_\phi(z|x)] - \mathbb E_{q_\phi(z|x)} \ln \frac{p_\theta(x|z) p_\theta(z)}{p_\theta(x)}",
             lambda w: (
-                -_entropy(w.encoder) - _mean(w.encoder, np.log(w.lik.T * w.prior / w.marginal[:, None]))
+                -_entropy(w.encoder)
+                - np.sum(w.encoder * np.log(w.lik.T * w.prior / w.marginal[:, None]), axis=1)
             ),
         ),
         counterexample=Counterexample(_HALF_HALF_TEXT, _HALF_HALF),
@@ -125,14 +122,14 @@ CLAIMS = [
         verdict="misprint",
         domain=_FROM_POSTERIOR,
         draw=energy.energies,
-        printed=lambda w: _from_posterior(w, lambda q: _entropy(q) + _mean(q, _potential(w))),
+        printed=lambda w: _from_posterior(w, lambda q: _entropy(q) + (q * _potential(w)).sum(1)),
         oracles=_KL,
         note="The sign of H again. Read with E_q reaching U, which nothing else binds, and the underbraced"
         " term a constant; p_θ(z) there is no constant, ln p_θ(x) + ln Z(θ) is",
         corrected=Form(
             r"-H[q_\phi(z|x)] - \mathbb E_{q_\phi(z|x)}\bigl[\ln p_\theta(x|z) - U_\theta(z)\bigr]"
             r" + \underbrace{\ln p_\theta(x) + \ln Z(\theta)}_{\text{Const}}",
-            lambda w: _from_posterior(w, lambda q: -_entropy(q) + _mean(q, _potential(w))),
+            lambda w: _from_posterior(w, lambda q: -_entropy(q) + (q * _potential(w)).sum(1)),
         ),
         counterexample=Counterexample(_HALF_HALF_TEXT, _HALF_HALF),
         aside=[
@@ -153,7 +150,7 @@ CLAIMS = [
         domain=_FROM_POSTERIOR + "; λ_2 in (0.3, 3)",
         draw=_weighted,
         printed=lambda w: (
-            w.weight * _from_posterior(w.table, lambda q: _entropy(q) + _mean(q, _potential(w.table)))
+            w.weight * _from_posterior(w.table, lambda q: _entropy(q) + (q * _potential(w.table)).sum(1))
         ),
         oracles=_SCALED_KL,
         note="The second of the two terms to be minimised, with H's sign from evae/D20, and E_q to reach"
@@ -161,7 +158,7 @@ CLAIMS = [
         corrected=Form(
             r"\lambda_2 (-H[q_\phi(z|x)] + \mathbb E_{q_\phi(z|x)}[U_\theta(z) - \ln p_\theta(x|z)])",
             lambda w: (
-                w.weight * _from_posterior(w.table, lambda q: -_entropy(q) + _mean(q, _potential(w.table)))
+                w.weight * _from_posterior(w.table, lambda q: -_entropy(q) + (q * _potential(w.table)).sum(1))
             ),
         ),
         counterexample=Counterexample(_HALF_HALF_TEXT + ", λ_2 = 2", Case(table=_HALF_HALF, weight=2.0)),

@@ -165,19 +165,14 @@ CLAIMS = [
             "one dimension, G = 1, δ = 1, E = ½, λ_1 = 1",
             energy.linear_generator([[1.0]], 1.0, E=[[0.5]], sigma=[np.sqrt(0.5)], P=[[1.0]]),
         ),
-        aside=[
-            Aside(
-                "it is never positive, and I never negative: the two meet at 0 alone",
-                lambda w: 0.0,
-                relation="<=",
+        aside=Aside(
+            "it is minus λ_1 times the squares of the singular values of I − EG: never positive, where I is"
+            " never negative, and blind to the noise that bounds I",
+            lambda w: (
+                -np.square(np.linalg.svd(np.eye(w.d) - w.E @ w.G, compute_uv=False)).sum()
+                / (2 * w.sigma[0] ** 2)
             ),
-            Aside(
-                "it is minus λ_1 tr((I − EG)(I − EG)ᵀ), blind to the noise that bounds I",
-                lambda w: (
-                    -np.trace((np.eye(w.d) - w.E @ w.G) @ (np.eye(w.d) - w.E @ w.G).T) / (2 * w.sigma[0] ** 2)
-                ),
-            ),
-        ],
+        ),
     ),
     Definition(
         "evae/D32",

@@ -55,10 +55,11 @@ def _own_law():
 
 
 def _objective(w, t):
-    """The bracket of D9 at θ + t, the laws q fixed, averaged over the outer law of x at θ + t."""
-    u = w.U + w.dU @ t
-    logits = np.log(w.lik) + w.d_log_lik @ t
-    log_lik = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    """The bracket of D9 at θ + t, the laws q fixed, averaged over the outer law of x at θ + t.
+
+    log P(x|z) moves by its scores: their mean is 0, and so is the slope of its normaliser.
+    """
+    u, log_lik = w.U + w.dU @ t, np.log(w.lik) + w.d_log_lik @ t
     at_x = w.code @ u[w.generator] + np.einsum("xz,zx->x", w.encoder, log_lik - u[:, None])
     return w.law * np.exp(w.d_log_law @ t) @ at_x
 
@@ -72,16 +73,17 @@ def _inside_by_differences(w):
     """The same with each ∇ a central difference in θ before the averages are taken."""
     from scipy.special import log_softmax
 
-    def energy_at(z, t):
-        return w.U[z] + w.dU[z] @ t
+    def energy(z, t):
+        """U(z) at θ + t less that at θ."""
+        return w.dU[z] @ t
 
     def log_joint(x, z, t):
-        return log_softmax(np.log(w.lik[z]) + w.d_log_lik[z] @ t)[x] - energy_at(z, t)
+        return log_softmax(np.log(w.lik[z]) + w.d_log_lik[z] @ t)[x] - energy(z, t)
 
     def slope(function, *at):
         return oracles.central_difference(partial(function, *at), np.zeros(w.dU.shape[1]))
 
-    of_energy = sum(q * slope(energy_at, z) for q, z in zip(w.code, w.generator, strict=True))
+    of_energy = sum(q * slope(energy, z) for q, z in zip(w.code, w.generator, strict=True))
     return of_energy + sum(w.law[x] * q * slope(log_joint, x, z) for (x, z), q in np.ndenumerate(w.encoder))
 
 

@@ -30,7 +30,7 @@ def _posterior(w):
 _KL = {
     "exact sum over nodes": lambda w: oracles.kl_by_sum(w.q * w.dz, w.joint / (w.joint @ w.dz) * w.dz),
     "slope of the Chernoff curve": lambda w: oracles.kl_by_slope(
-        w.q * w.dz, w.joint * w.dz / np.dot(w.joint, w.dz)
+        w.q * w.dz, w.joint * w.dz / (w.joint @ w.dz)
     ),
 }
 

@@ -86,7 +86,7 @@ def _uniform(length, density, x=0.0):
 
 def _evidence_by_inverse(w):
     """log p(x) from the posterior at one node, p(z)p(x|z)/p(z|x)."""
-    posterior = w.joint / np.dot(w.joint, w.dz)
+    posterior = w.joint / (w.joint @ w.dz)
     return math.log(w.prior[0] * w.likelihood[0] / posterior[0])
 
 

@@ -63,27 +63,23 @@ def _by_pairs(estimate, w):
 # -- the pieces of the formulas: gradients by φ, one row an entry of φ, one column a node --
 
 
-def _slope(w, function):
-    return slope(lambda phi: function(phi) * np.ones_like(w.dz), w.phi)
-
-
 def _d_q(w):
-    return _slope(w, w.q)
+    return slope(w.q, w.phi)
 
 
 def _d_log_q(w):
-    return _slope(w, lambda phi: np.log(w.q(phi)))
+    return slope(lambda phi: np.log(w.q(phi)), w.phi)
 
 
 def _ratio(w):
-    """∇q/q, and nothing where q is 0."""
+    """∇q/q; any number where q is 0, which is then multiplied by it."""
     q = w.q(w.phi)
-    return np.where(q > 0, _d_q(w) / np.where(q > 0, q, 1.0), 0.0)
+    return _d_q(w) / np.where(q > 0, q, 1.0)
 
 
-def _mean_of_pairs(w, baseline=0.0):
-    """The estimator of f − baseline at L = 2, averaged over every pair (z_1, z_2)."""
-    q, term = w.q(w.phi), (w.f - baseline) * _d_log_q(w)
+def _mean_of_pairs(w):
+    """The estimator at L = 2, averaged over every pair (z_1, z_2)."""
+    q, term = w.q(w.phi), w.f * _d_log_q(w)
     return np.einsum("i,j,dij->d", q, q, (term[:, :, None] + term[:, None, :]) / 2)
 
 
@@ -112,13 +108,13 @@ CLAIMS = [
         verdict="misprint",
         domain=_DOMAIN,
         draw=family,
-        printed=lambda w: w.integral(_slope(w, w.f_at) * w.q(w.phi)),
+        printed=lambda w: w.integral(slope(w.f_at, w.phi) * w.q(w.phi)),
         oracles=_GRADIENT,
         note="∇ binds to f alone, as ∇ does everywhere else in these notes, and f has no φ. With ∇ over the"
         " product f q_φ it is true, and the next step is its reading",
         corrected=Form(
             r"\int \nabla_\phi[f(z) q_\phi(z)]dz",
-            lambda w: w.integral(_slope(w, lambda phi: w.f_at(phi) * w.q(phi))),
+            lambda w: w.integral(slope(lambda phi: w.f_at(phi) * w.q(phi), w.phi)),
         ),
         counterexample=Counterexample("two states, φ = (0, 0), f = (1, 0)", _HALVES),
         aside=Aside(
@@ -189,8 +185,8 @@ CLAIMS = [
         note="Linear in its samples, so that L does not matter to the mean. The notes call its variance"
         " large",
         aside=Aside(
-            "any baseline may be taken from f, here 3: the same mean, another variance",
-            lambda w: _mean_of_pairs(w, baseline=3.0),
+            "it is the covariance of f and the score: a baseline taken from f changes the variance alone",
+            lambda w: np.cov(np.vstack([w.f, _score(w)]), aweights=w.q(w.phi), bias=True)[0, 1:],
         ),
     ),
 ]
