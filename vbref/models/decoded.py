@@ -13,11 +13,10 @@ from vbref.models.posterior import DiagonalPosterior
 from vbref.nn.mlp import MLP
 
 
-class Decoded:
-    """A model whose "decoder" takes z to a likelihood's parameters; `sample` has p(z) = N(0, I)."""
+class Observed:
+    """A model whose "decoder" takes its latent to a likelihood's parameters."""
 
     data_dim: int
-    latent_dim: int
     dtype: str
     decoder: MLP
     likelihood: Bernoulli | Gaussian
@@ -32,24 +31,7 @@ class Decoded:
         """The shape of each parameter, by name."""
         raise NotImplementedError
 
-    @door.overflow_named()
-    def decode(self, params: Mapping[str, Array], z: Array) -> Array:
-        """E[x | z], (…, data_dim) for z (…, latent_dim)."""
-        params, (z,) = door.together(params, self.shapes(), z=z)
-        door.last_axis("z", z, self.latent_dim)
-        return self.likelihood.mean(params, self.decoder.apply(params, z))
-
-    @door.overflow_named()
-    def sample(
-        self, params: Mapping[str, Array], noise: Array, observation_noise: Array | None = None
-    ) -> Array:
-        """E[x | z], or with `observation_noise` x, at the prior draws z = `noise`: as in `VAE.sample`."""
-        params, z, own = door.sampling(
-            params, self.shapes(), noise, self.latent_dim, observation_noise, self.data_dim
-        )
-        return self._observed(params, z, own)
-
-    def _observed(self, params: Mapping[str, Array], z: Array, own: Array | None) -> Array:
+    def _observe(self, params: Mapping[str, Array], z: Array, own: Array | None = None) -> Array:
         """E[x | z], or x itself by the observation's own noise."""
         out = self.decoder.apply(params, z)
         return self.likelihood.mean(params, out) if own is None else self.likelihood.sample(params, out, own)
@@ -62,8 +44,36 @@ class Decoded:
         }
 
 
+class Decoded(Observed):
+    """One whose latent is a z of `latent_dim` numbers, that `sample` draws from a normal `prior`."""
+
+    latent_dim: int
+    prior: Any
+
+    @door.overflow_named()
+    def decode(self, params: Mapping[str, Array], z: Array) -> Array:
+        """E[x | z], (…, data_dim) for z (…, latent_dim)."""
+        params, (z,) = door.together(params, self.shapes(), z=z)
+        door.last_axis("z", z, self.latent_dim)
+        return self._observe(params, z)
+
+    @door.overflow_named()
+    def sample(
+        self, params: Mapping[str, Array], noise: Array, observation_noise: Array | None = None
+    ) -> Array:
+        """E[x | z] at the prior draws z that `noise` (…, latent_dim) of standard normals gives.
+
+        With `observation_noise` (…, data_dim) it is x itself: standard normals for a Gaussian likelihood,
+        uniforms on [0, 1) for a Bernoulli one.
+        """
+        params, noise, own = door.sampling(
+            params, self.shapes(), noise, self.latent_dim, observation_noise, self.data_dim
+        )
+        return self._observe(params, self.prior.sample(params, noise), own)
+
+
 class Encoded(Decoded):
-    """A model that besides has an "encoder" to the statistics of a diagonal `posterior`."""
+    """One that besides has an "encoder" to the statistics of a diagonal `posterior`."""
 
     encoder: MLP
     posterior: DiagonalPosterior

@@ -6,34 +6,24 @@ from collections.abc import Mapping
 import numpy as np
 
 from vbref.models import door, latent_grid
-from vbref.models.door import Array, Params, Shapes
+from vbref.models.decoded import Encoded
+from vbref.models.door import Array, Params
 from vbref.models.energy import EnergyPrior
-from vbref.models.likelihood import Bernoulli, Gaussian
 from vbref.models.samplers import Generator, Langevin
-from vbref.nn.mlp import MLP
 
 _TILE = 4096
 
 
-class EnergyEvidence:
+class EnergyEvidence(Encoded):
     """The part of `EnergyPriorVAE` that trains nothing."""
 
-    latent_dim: int
-    data_dim: int
-    dtype: str
     prior: EnergyPrior
     sampler: Generator | Langevin
-    decoder: MLP
-    likelihood: Bernoulli | Gaussian
 
     @property
     def noise_dim(self) -> int:
         """Standard normals of one sample: the posterior's, then the sampler's."""
         return self.latent_dim + self.sampler.noise_dim
-
-    def shapes(self) -> Shapes:
-        """The shape of each parameter, by name."""
-        raise NotImplementedError
 
     @door.overflow_named()
     def log_normaliser(self, params: Mapping[str, Array], *, draws: int = 1 << 15, seed: int = 0) -> float:

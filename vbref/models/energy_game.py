@@ -10,9 +10,7 @@ import numpy as np
 from vbref.models import door
 from vbref.models.door import Array, Params
 from vbref.models.energy_evidence import EnergyEvidence
-from vbref.models.posterior import DiagonalPosterior
 from vbref.models.samplers import Langevin
-from vbref.nn.mlp import MLP
 from vbref.players import Player
 
 
@@ -31,8 +29,6 @@ class _Posterior:
 class EnergyGame(EnergyEvidence):
     """The part of `EnergyPriorVAE` that trains: who owns what, and which way it goes."""
 
-    encoder: MLP
-    posterior: DiagonalPosterior
     weights: tuple[float, float, float]
     weighted: bool
     energy_rate: float
@@ -52,13 +48,15 @@ class EnergyGame(EnergyEvidence):
     def decoder_and_grad(self, params: Mapping[str, Array], x: Array, noise: Array) -> tuple[float, Params]:
         """log p(x | z), summed over the batch, and its gradient: zeros for all but the decoder's."""
         checked, x, noise = self._checked(params, x, noise)
-        return self._whole(*self._likelihood(checked, x, noise))
+        value, grads = self._likelihood(checked, x, noise)
+        return value, self._whole(grads)
 
     @door.overflow_named()
     def energy_and_grad(self, params: Mapping[str, Array], x: Array, noise: Array) -> tuple[float, Params]:
         """The energy's objective, summed over the batch, and its gradient: zeros for all but V's."""
         checked, x, noise = self._checked(params, x, noise)
-        return self._whole(*self._energy(checked, x, noise, self.weights[2], self.weighted))
+        value, grads = self._energy(checked, x, noise, self.weights[2], self.weighted)
+        return value, self._whole(grads)
 
     @door.overflow_named()
     def posterior_and_grad(self, params: Mapping[str, Array], x: Array, noise: Array) -> tuple[float, Params]:
@@ -66,13 +64,14 @@ class EnergyGame(EnergyEvidence):
         checked, x, noise = self._checked(params, x, noise)
         value, grads = self._ascent(checked, x, noise)
         weight = self.weights[1]
-        return self._whole(weight * value, {name: _scaled(grad, weight) for name, grad in grads.items()})
+        return weight * value, self._whole({name: _scaled(grad, weight) for name, grad in grads.items()})
 
     @door.overflow_named()
     def generator_and_grad(self, params: Mapping[str, Array], x: Array, noise: Array) -> tuple[float, Params]:
         """ψ's objective, for λ1 = 1 a bound on log Z times N, and its gradient: zeros for all but ψ."""
         checked, _, noise = self._checked(params, x, noise)
-        return self._whole(*self._normaliser(checked, noise, self.weights[0]))
+        value, grads = self._normaliser(checked, noise, self.weights[0])
+        return value, self._whole(grads)
 
     def _checked(self, params: Mapping[str, Array], x: Array, noise: Array) -> tuple[Params, Array, Array]:
         checked, (x, noise) = door.together(params, self.shapes(), x=x, noise=noise)
@@ -80,13 +79,6 @@ class EnergyGame(EnergyEvidence):
         door.noise(noise, len(x), self.noise_dim)
         self.likelihood.check(x)
         return checked, x, noise
-
-    def _whole(self, value: float, grads: Mapping[str, Array]) -> tuple[float, Params]:
-        """Zeros for the parameters that have no gradient: the paths that are cut."""
-        return value, {
-            name: grads[name] if name in grads else np.zeros(shape, self.dtype)
-            for name, shape in self.shapes().items()
-        }
 
     def _negatives(self, params: Params, noise: Array) -> Array:
         own = noise[..., self.latent_dim :]

@@ -35,7 +35,6 @@ log p(x) itself needs log Z: `log_normaliser` is exact on a grid for one or two 
 it errs downwards, and log p(x) upwards. `vbref.evaluate.energy` anneals to it and gives the error.
 """
 
-import copy
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -123,11 +122,6 @@ class EnergyPriorVAE(EnergyGame):
             else Langevin(latent_dim, langevin_steps, float(langevin_step))
         )
 
-    @property
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments, fit for JSON: `EnergyPriorVAE(**model.config)` is the same model."""
-        return copy.deepcopy(self._config)
-
     def shapes(self) -> Shapes:
         """The shape of each parameter, by name."""
         parts = (self.encoder, self.decoder, self.likelihood, self.prior, self.sampler)
@@ -181,20 +175,6 @@ class EnergyPriorVAE(EnergyGame):
         return run.log_lik + self.prior.log_prob(checked, run.z)[0] - run.log_q - run.z.dtype.type(log_z)
 
     @door.overflow_named()
-    def encode(self, params: Mapping[str, Array], x: Array) -> tuple[Array, Array]:
-        """loc and scale (N, D) of q(z | x)."""
-        params, (x,) = door.together(params, self.shapes(), x=x)
-        door.batch(x, self.data_dim)
-        return self.posterior.parameters(self.encoder.apply(params, x))
-
-    @door.overflow_named()
-    def decode(self, params: Mapping[str, Array], z: Array) -> Array:
-        """E[x | z], (…, data_dim) for z (…, latent_dim)."""
-        params, (z,) = door.together(params, self.shapes(), z=z)
-        door.last_axis("z", z, self.latent_dim)
-        return self.likelihood.mean(params, self.decoder.apply(params, z))
-
-    @door.overflow_named()
     def negatives(self, params: Mapping[str, Array], noise: Array) -> Array:
         """z' (…, D), the sampler's draws, for noise (…, noise_dim)."""
         params, (noise,) = door.together(params, self.shapes(), noise=noise)
@@ -212,8 +192,7 @@ class EnergyPriorVAE(EnergyGame):
         params, noise, own = door.sampling(
             params, self.shapes(), noise, self.noise_dim, observation_noise, self.data_dim
         )
-        out = self.decoder.apply(params, self._negatives(params, noise))
-        return self.likelihood.mean(params, out) if own is None else self.likelihood.sample(params, out, own)
+        return self._observe(params, self._negatives(params, noise), own)
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from vbref.models import door
-from vbref.models.decoded import Decoded
+from vbref.models.decoded import Observed
 from vbref.models.door import Array, Params, Shapes
 from vbref.models.likelihood import make_likelihood
 from vbref.models.mixture_prior import MixturePrior
@@ -42,7 +42,7 @@ from vbref.models.prior import DiagonalPrior
 from vbref.nn.mlp import MLP
 
 
-class GMVAE(Decoded):
+class GMVAE(Observed):
     """A VAE whose prior is a mixture of `components` Gaussians, bent by w.
 
     - `latent_dim`, `w_dim`: widths of x and w. `hidden`: of both encoders, in reverse of the decoder;
@@ -184,7 +184,7 @@ class GMVAE(Decoded):
         """E[y | x], (…, data_dim) for x (…, latent_dim)."""
         params, (x,) = door.together(params, self.shapes(), x=x)
         door.last_axis("x", x, self.latent_dim)
-        return self._observed(params, x, None)
+        return self._observe(params, x)
 
     @door.overflow_named()
     def sample(
@@ -204,7 +204,7 @@ class GMVAE(Decoded):
             params, self.shapes(), noise, dims, observation_noise, self.data_dim
         )
         eps, w = noise[..., : self.latent_dim], noise[..., self.latent_dim :]
-        return self._observed(params, self.prior.sample(params, w, eps, component), own)
+        return self._observe(params, self.prior.sample(params, w, eps, component), own)
 
     def _run(self, params: Mapping[str, Array], y: Array, noise: Array) -> dict[str, Any]:
         """One forward pass to log p(y | x) and s, with what each part's backward needs."""

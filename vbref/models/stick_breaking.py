@@ -15,7 +15,6 @@ exact derivatives with u held fixed, for its gradient. The third is no bound: it
 (and below zero near equality), so its value may exceed log p(x); `series_error` says by how much.
 """
 
-import copy
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +23,7 @@ import numpy as np
 
 from vbref import bounds, kl
 from vbref.models import door
+from vbref.models.decoded import Observed
 from vbref.models.door import Array, Params, Shapes
 from vbref.models.likelihood import make_likelihood
 from vbref.models.sticks import GammaRatio, GaussLogit, Kumaraswamy, break_stick, break_stick_backward
@@ -33,7 +33,7 @@ _FAMILIES: dict[str, Any] = {"kumaraswamy": Kumaraswamy, "gauss-logit": GaussLog
 _ALPHA = "prior.log_concentration"
 
 
-class StickBreakingVAE:
+class StickBreakingVAE(Observed):
     """A VAE whose latent is a broken stick of `sticks` pieces.
 
     - `hidden`, `activation`, `likelihood`, `scale`, `sigma`, `dtype`: as in `VAE`.
@@ -77,11 +77,6 @@ class StickBreakingVAE:
         self.likelihood = make_likelihood(likelihood, data_dim, scale, sigma)
         self.encoder = MLP((data_dim, *hidden, statistics * (sticks - 1)), activation, prefix="encoder")
         self.decoder = MLP((sticks, *hidden[::-1], self.likelihood.width), activation, prefix="decoder")
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments, fit for JSON: `StickBreakingVAE(**model.config)` is the same model."""
-        return copy.deepcopy(self._config)
 
     def shapes(self) -> Shapes:
         """The shape of each parameter, by name."""
@@ -149,7 +144,7 @@ class StickBreakingVAE:
         """E[x | π], (…, data_dim) for π (…, sticks)."""
         params, (pieces,) = door.together(params, self.shapes(), pieces=pieces)
         door.last_axis("pieces", pieces, self.sticks)
-        return self.likelihood.mean(params, self.decoder.apply(params, pieces))
+        return self._observe(params, pieces)
 
     @door.overflow_named()
     def sample(
@@ -162,8 +157,7 @@ class StickBreakingVAE:
         params, noise, own = door.sampling(
             params, self.shapes(), noise, self.noise_dim, observation_noise, self.data_dim
         )
-        out = self.decoder.apply(params, self._prior_pieces(params, _inside(noise)))
-        return self.likelihood.mean(params, out) if own is None else self.likelihood.sample(params, out, own)
+        return self._observe(params, self._prior_pieces(params, _inside(noise)), own)
 
     @door.overflow_named()
     def sample_pieces(self, params: Mapping[str, Array], noise: Array) -> Array:

@@ -20,7 +20,6 @@ and reparameterising that term once more gives the third (Tucker et al. 2019). B
 gradient of the objective's expectation; neither is the derivative of its sampled value.
 """
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +28,7 @@ import numpy as np
 
 from vbref import bounds
 from vbref.models import door
+from vbref.models.decoded import Decoded
 from vbref.models.door import Array, Params, Shapes
 from vbref.models.inference import Amortised, PerPoint
 from vbref.models.likelihood import make_likelihood
@@ -59,7 +59,7 @@ class _Run:
     saved: dict[str, Any]
 
 
-class VAE:
+class VAE(Decoded):
     """A variational autoencoder, its objective and its gradient.
 
     - `hidden`: widths of the encoder's hidden layers; the decoder has them in reverse. () is a linear model.
@@ -109,11 +109,6 @@ class VAE:
         self.inference = Amortised(encoder) if rows is None else PerPoint(rows, self.posterior.parts())
         self.decoder = MLP((latent_dim, *hidden[::-1], self.likelihood.width), activation, prefix="decoder")
 
-    @property
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments, fit for JSON: `VAE(**model.config)` is the same model."""
-        return copy.deepcopy(self._config)
-
     def shapes(self) -> Shapes:
         """The shape of each parameter, by name."""
         parts = (self.inference, self.decoder, self.likelihood, self.prior)
@@ -161,31 +156,6 @@ class VAE:
         params, (x,) = door.together(params, self.shapes(), x=x)
         door.batch(x, self.data_dim)
         return self.posterior.parameters(self.inference.forward(params, x, index)[0])
-
-    @door.overflow_named()
-    def decode(self, params: Mapping[str, Array], z: Array) -> Array:
-        """E[x | z], (…, data_dim) for z (…, latent_dim)."""
-        params, (z,) = door.together(params, self.shapes(), z=z)
-        door.last_axis("z", z, self.latent_dim)
-        return self.likelihood.mean(params, self.decoder.apply(params, z))
-
-    @door.overflow_named()
-    def sample(
-        self,
-        params: Mapping[str, Array],
-        noise: Array,
-        observation_noise: Array | None = None,
-    ) -> Array:
-        """E[x | z] at the prior draws z that `noise` (…, latent_dim) of standard normals gives.
-
-        With `observation_noise` (…, data_dim) it is x itself: standard normals for a Gaussian likelihood,
-        uniforms on [0, 1) for a Bernoulli one.
-        """
-        params, noise, own = door.sampling(
-            params, self.shapes(), noise, self.latent_dim, observation_noise, self.data_dim
-        )
-        out = self.decoder.apply(params, self.prior.sample(params, noise))
-        return self.likelihood.mean(params, out) if own is None else self.likelihood.sample(params, out, own)
 
     def _run(self, params: Mapping[str, Array], x: Array, noise: Array, index: Any) -> _Run:
         checked, (x, noise) = door.together(params, self.shapes(), x=x, noise=noise)
