@@ -42,8 +42,10 @@ def test_worlds_are_normalised():
     for w in [mixture(rng) for _ in range(10)]:
         assert w.mean(1.0) == pytest.approx(1, abs=1e-12)
         assert np.sum(w.p_w * w.p_z * w.p_x) * w.dw * w.dx == pytest.approx(1, abs=1e-12)
+        assert w.flat.integral(w.flat.prior) == pytest.approx(1, abs=1e-12)
     for w in [duel(rng) for _ in range(10)]:
         assert [w.mean_q(1.0), w.mean_p(np.ones(w.q.shape))] == pytest.approx([1, 1], abs=1e-12)
+        assert w.at(0).integral(w.at(0).prior) == pytest.approx(1, abs=1e-12)
     s = np.linspace(-50.0, 50.0, 251)[:, None]
     log_v, log_rest = -np.logaddexp(0.0, -s), -np.logaddexp(0.0, s)
     for w in [sticks(rng) for _ in range(10)]:

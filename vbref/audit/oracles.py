@@ -187,14 +187,10 @@ def iwae_by_laplace(w: World, k: int) -> float:
     """
     support = w.q > 0
     mass, weights = w.q[support], (w.prior * w.likelihood)[support] / w.q[support]
-    unit = weights.max()
-    t = np.linspace(
-        -60.0, 60.0 + math.log(unit / weights.min()), 60001
-    )  # s = e^t, ds/s = dt; the ends are zero
+    t, step = np.linspace(-80.0, 80.0, 3201, retstep=True)  # s = e^t, ds/s = dt; the ends are zero
     s = np.exp(t)
-    transform = np.exp(-np.outer(s, weights / unit)) @ mass
-    integral = float(np.sum(np.exp(-s) - transform**k) * (t[1] - t[0]))
-    return integral + math.log(unit) - math.log(k)
+    transform = np.exp(-np.outer(s, weights)) @ mass
+    return float(np.sum(np.exp(-s) - transform**k) * step) - math.log(k)
 
 
 def iwae_by_counts(w: World, k: int) -> float:

@@ -43,14 +43,13 @@ def _of_subsets_by_tuples(w):
 def _of_subsets_by_multiplicity(w):
     """The same one subset at a time: E log Σ c_i w_i over distinct samples i, from ∏ L(c_i s)."""
     mass, ratio = w.world.q, w.world.likelihood * w.world.prior / w.world.q
-    unit = ratio.max()
-    t = np.linspace(-60.0, 60.0 + math.log(unit / ratio.min()), 20001)
+    t, step = np.linspace(-80.0, 80.0, 3201, retstep=True)
 
     def mean_log(chosen):
         transform = np.ones(len(t))
         for j in set(chosen):
-            transform *= np.exp(-chosen.count(j) * np.outer(np.exp(t), ratio / unit)) @ mass
-        return np.sum(np.exp(-np.exp(t)) - transform) * (t[1] - t[0]) + math.log(unit / w.m)
+            transform *= np.exp(-chosen.count(j) * np.outer(np.exp(t), ratio)) @ mass
+        return np.sum(np.exp(-np.exp(t)) - transform) * step - math.log(w.m)
 
     return sum(chance * mean_log(chosen) for chance, chosen in zip(w.chance, w.subsets, strict=True))
 

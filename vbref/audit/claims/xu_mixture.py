@@ -47,11 +47,9 @@ def _observation(rng):
 
 def _observed_by_normalising(w):
     """The joint of xu/41 at this x, over its integral by y; its factors without y cancel."""
-    y = w.loc + w.scale * np.linspace(-12.0, 12.0, 481)
-    unnormalised = np.outer(w.p_w, np.exp(-((y - w.loc) ** 2) / (2 * w.scale**2)))
-    return np.sum(w.p_w * math.exp(-((w.y - w.loc) ** 2) / (2 * w.scale**2))) / (
-        np.sum(unnormalised) * (y[1] - y[0])
-    )
+    grid, step = np.linspace(-30.0, 30.0, 1201, retstep=True)
+    joint = np.exp(-((np.append(w.y, grid) - w.loc) ** 2) / (2 * w.scale**2))
+    return joint[0] / (joint[1:].sum() * step)
 
 
 def _observed_by_scipy(w):
