@@ -73,7 +73,10 @@ def mixture_table(*, p_w: Any, p_z: Any, p_x: Any, lik: Any, q_w: Any, q_x: Any)
 
 
 def mixture(rng: Generator) -> Mixture:
-    """Return a dense random table of 1 to 4 states an axis, or a Gaussian world, each half of the time."""
+    """Return a dense random table of 1 to 4 states an axis, or a Gaussian world, each half of the time.
+
+    p(y|x) is a density in both, in the tables up to 3, so that log p(y) has either sign.
+    """
     return _tables(rng) if rng.random() < 0.5 else gaussian_mixture(rng)
 
 
@@ -83,7 +86,7 @@ def _tables(rng: Generator) -> Mixture:
         p_w=dirichlet(rng, w),
         p_z=dirichlet(rng, k),
         p_x=dirichlet(rng, w, k, x),
-        lik=rng.uniform(0.1, 0.9, size=x),
+        lik=rng.uniform(0.1, 3.0, size=x),
         q_w=dirichlet(rng, w),
         q_x=dirichlet(rng, x),
     )
