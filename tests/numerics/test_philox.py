@@ -73,6 +73,14 @@ def test_a_draw_depends_on_seed_and_index_alone(draw, dtype):
     assert draw(7, 3, (0, 4), dtype).shape == (0, 4)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("start", "length"), [(0, 1), (1, 1), (3, 2), (6, 41), (7, 0), (8, 8)])
+def test_one_thread_fills_with_the_same_draws(start, length, dtype):
+    seen = np.full(length, np.nan, dtype)
+    random.fill_normals(np.uint64(7), start, seen)
+    np.testing.assert_array_equal(seen, numerics.normals(7, start, length, dtype))
+
+
 def test_threads_change_nothing():
     many = numerics.normals(1, 5, 10_001)
     before = numba.get_num_threads()

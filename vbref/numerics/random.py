@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from vbref.numerics.check import FloatArray
-from vbref.numerics.jit import parallel_loop, scalar
+from vbref.numerics.jit import loop, parallel_loop, scalar
 
 _MASK = np.uint64(0xFFFFFFFF)
 _WORD = np.uint64(32)
@@ -122,6 +122,17 @@ def _normals_32_loop(seed, start, out):
 def _normals_64_loop(seed, start, out):
     for block in numba.prange(start // 2, (start + out.shape[0] + 1) // 2):
         _put(out, normals_64(seed, np.uint64(block)), np.int64(block) * 2 - start)
+
+
+@loop
+def fill_normals(seed, start, out):
+    """Into out (n,) the draws of `normals` from number `start` on, in one thread: for kernels."""
+    if out.itemsize == 4:
+        for block in range(start // 4, (start + out.shape[0] + 3) // 4):
+            _put(out, normals_32(seed, np.uint64(block)), block * 4 - start)
+    else:
+        for block in range(start // 2, (start + out.shape[0] + 1) // 2):
+            _put(out, normals_64(seed, np.uint64(block)), block * 2 - start)
 
 
 def uniforms(

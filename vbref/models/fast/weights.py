@@ -10,8 +10,6 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import types
-from numba.extending import overload
 from numpy.typing import NDArray
 
 from vbref.models import door
@@ -19,8 +17,7 @@ from vbref.models.fast import layout, network, posterior, rows, step
 from vbref.models.fast.trainer import applies, problem
 from vbref.numerics import blas
 from vbref.numerics.jit import loop, parallel_loop
-from vbref.numerics.random import _put as put
-from vbref.numerics.random import normals_32, normals_64
+from vbref.numerics.random import fill_normals
 
 Array = NDArray[Any]
 _TILE = 128  # samples: their outputs and a layer's weights share the cache
@@ -57,29 +54,6 @@ def _given_share(problem, params, room, lanes, x, h, scale, noise, log_w, share,
 
 
 @loop
-def _normals_32(seed, start, out):
-    for block in range(start // 4, (start + out.size + 3) // 4):
-        put(out, normals_32(seed, np.uint64(block)), block * 4 - start)
-
-
-@loop
-def _normals_64(seed, start, out):
-    for block in range(start // 2, (start + out.size + 1) // 2):
-        put(out, normals_64(seed, np.uint64(block)), block * 2 - start)
-
-
-def _normals(seed, start, out):
-    """Draws start, start + 1, … of the stream `seed`, those of `numerics.random.normals`, in this thread."""
-
-
-@overload(_normals)
-def _normals_of(seed, start, out):
-    if out.dtype == types.float32:
-        return lambda seed, start, out: _normals_32(seed, start, out)
-    return lambda seed, start, out: _normals_64(seed, start, out)
-
-
-@loop
 def carry(sums, log_w):
     """Add weights to (top, Σ e^(log w − top), Σ e^2(log w − top)); a NaN among them is never lost."""
     top = sums[0]
@@ -106,7 +80,7 @@ def _drawn_share(problem, params, room, lanes, x, h, scale, seed, k, sums, share
     for task in range(share, n * tiles, shares):
         i, start = task // tiles, task % tiles * tile
         size = min(tile, k - start)
-        _normals(seed, (i * k + start) * latent, noise[:size].reshape(-1))
+        fill_normals(seed, (i * k + start) * latent, noise[:size].reshape(-1))
         _tile(problem, params, room, lanes, x, i, h, scale, noise[:size], values[:size])
         carry(sums[i], values[:size])
 
