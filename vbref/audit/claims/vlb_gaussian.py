@@ -90,7 +90,7 @@ def _slope_of_step(w):
 def _pathwise(w):
     """−1/(2σ²) E_ε[∇_φ‖X − f(μ + Σ^½ ε)‖²], ∇_φ inside."""
     if isinstance(w, Case):
-        return np.zeros(2)
+        return np.zeros_like(_phi(w))
 
     def slopes(noise):
         u = (w.mean + noise @ w.root.T) @ w.frequency
