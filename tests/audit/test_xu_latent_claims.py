@@ -7,6 +7,7 @@ import pytest
 from spoiled_claims import SPOILED, survivors
 
 from vbref.audit import Claim, audit, claims_of_notes, oracles, records
+from vbref.audit.claims import xu_saddle
 from vbref.audit.claims.shared_critic import TWO_POINT, critic_by_ascent, critic_by_bisection
 from vbref.audit.registry import equation_of
 from vbref.audit.worlds_critic import duel
@@ -86,6 +87,13 @@ def test_a_worse_critic_errs_either_way():
     ratio = np.log(TWO_POINT.q / TWO_POINT.prior)
     kl = TWO_POINT.mean_q(ratio)
     assert TWO_POINT.mean_q(ratio / 2) < kl - 0.01 < kl + 0.01 < TWO_POINT.mean_q(2 * ratio)
+
+
+def test_the_saddle_of_the_f_divergence_is_stationary():
+    w = duel(np.random.default_rng(11))
+    best = 1 + np.log(w.q / w.prior)
+    slope = oracles.complex_step(lambda t: xu_saddle._saddle_at(w, t), best)
+    np.testing.assert_allclose(slope, 0.0, atol=1e-15)
 
 
 def test_the_sampler_of_xu_48_by_kolmogorov_and_smirnov():

@@ -14,6 +14,17 @@ def _marginals(rng, count=2):
     return Case(p=[worlds.dirichlet(rng, n) for n in sizes], q=[worlds.dirichlet(rng, n) for n in sizes])
 
 
+def _measures(rng):
+    """Factors of p of any mass."""
+    w = _marginals(rng)
+    return Case(p=[rng.uniform(0.5, 2.0) * factor for factor in w.p], q=w.q)
+
+
+def _doubled():
+    q = np.array([0.5, 0.5])
+    return Case(p=[2 * q, 2 * q], q=[q, q])
+
+
 def _dependent():
     """p with x_2 = x_1 and uniform marginals, q a uniform product: KL = log 2 where the marginals give 0."""
     half = np.array([0.5, 0.5])
@@ -135,8 +146,8 @@ CLAIMS = [
         r" - \int_{x_1}p(x_1)\log p(x_1)\int_{x_2}p(x_2) - \int_{x_1}p(x_1)\int_{x_2}p(x_2)\log"
         r" p(x_2)\right)",
         verdict="holds",
-        domain=_DOMAIN_JOINT,
-        draw=_marginals,
+        domain=_DOMAIN_JOINT + "; p(x_1) and p(x_2) of masses from ½ to 2, not used yet",
+        draw=_measures,
         printed=lambda w: (
             -(
                 w.p[0] @ np.log(w.q[0]) * sum(w.p[1])
@@ -165,6 +176,7 @@ CLAIMS = [
         ),
         oracles=_KL_JOINT,
         note="Probabilities sum to one",
+        conditions=[Condition("they do; outside, each p has mass 2", _doubled())],
     ),
     Claim(
         "xu/32g",
