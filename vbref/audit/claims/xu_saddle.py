@@ -121,8 +121,8 @@ CLAIMS = [
                 lambda w: _max_over_models(w, _less_jensen_shannon),
             ),
             Aside(
-                "it maximises ELBO + 2 KL(m ‖ p(z)) + log 4, m = (q + p)/2: above the ELBO by log 4 or more, and"
-                " no lower bound on log p(x)",
+                "it maximises ELBO + 2 KL(m ‖ p(z)) + log 4, m = (q + p)/2: above the ELBO by log 4 or more,"
+                " and no lower bound on log p(x)",
                 lambda w: _max_over_models(w, _elbo_and_more),
             ),
         ),

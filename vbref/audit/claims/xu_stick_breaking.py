@@ -17,7 +17,7 @@ def _elbo_over_pi(w):
 
     A density of π is that of v over ∏_{k<K} |∂π_k/∂v_k| = ∏_{k<K} ∏_{l<k} (1 − v_l).
     """
-    s = np.stack(np.meshgrid(*[np.arange(-50.0, 50.0, 0.4)] * len(w.a), indexing="ij"), -1)
+    s = np.stack(np.meshgrid(*[np.linspace(-50.0, 50.0, 251)] * len(w.a), indexing="ij"), -1)
     log_v, log_rest = -np.logaddexp(0.0, -s), -np.logaddexp(0.0, s)
     log_left = np.cumsum(log_rest, -1)
     log_pi = np.concatenate([log_v, log_left[..., -1:]], -1)
