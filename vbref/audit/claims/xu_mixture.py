@@ -48,8 +48,8 @@ def _observation(rng):
 def _observed_by_normalising(w):
     """The joint of xu/41 at this x, over its integral by y; its factors without y cancel."""
     grid, step = np.linspace(-30.0, 30.0, 1201, retstep=True)
-    joint = np.exp(-((np.append(w.y, grid) - w.loc) ** 2) / (2 * w.scale**2))
-    return joint[0] / (joint[1:].sum() * step)
+    own, *others = np.exp(-((np.append(w.y, grid) - w.loc) ** 2) / (2 * w.scale**2))
+    return own / (sum(others) * step)
 
 
 def _observed_by_scipy(w):
