@@ -233,7 +233,7 @@ CLAIMS = [
         verdict="holds",
         domain=IWAE_DOMAIN,
         draw=small_world,
-        printed=lambda w: (lambda v, mass: np.sum(mass * np.log(v[:, 0])))(*samples(w, 1)),
+        printed=lambda w: (lambda v, mass: np.sum(mass * np.log(v.T)))(*samples(w, 1)),
         oracles=_IWAE_1,
         note="xu/15",
     ),

@@ -122,9 +122,7 @@ def _encoder_objective(logits):
 
 
 def _encoder_gap(logits):
-    return lambda row: oracles.elbo_by_gap(
-        logits.moved(encoder=np.vstack([row, logits.encoder[1:]])).table().at(0)
-    )
+    return lambda row: oracles.elbo_by_gap(logits.moved(encoder=row[None]).table().at(0))
 
 
 _RISE_DECODER = {
