@@ -74,7 +74,10 @@ def test_a_channel_has_the_moments_of_its_gaussians():
     z = nodes * np.hypot(0.8, 1.1)
     assert w.integral(w.q) == pytest.approx(1, abs=1e-14)
     assert w.integral(w.q * np.outer(nodes, z)) == pytest.approx(0.8, abs=1e-13)
-    assert (w.p_lambda.sum(0) * w.dw)[60] == pytest.approx(1, abs=1e-14)
+    near = w.p_lambda[:, 40:81] * w.dw  # at codes z whose law of w ends inside the nodes
+    assert near.sum(0) == pytest.approx(np.ones(41), abs=1e-14)
+    assert nodes @ near == pytest.approx(0.5 * z[40:81], abs=1e-13)
+    assert nodes**2 @ near == pytest.approx(0.9**2 + (0.5 * z[40:81]) ** 2, abs=1e-13)
 
 
 def test_a_generator_has_the_covariance_of_its_samples():
