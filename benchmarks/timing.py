@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 # Threads of OpenBLAS and OpenMP that have nothing to do spin for a while before they sleep, on the cores of
 # whoever is timed next.
@@ -26,7 +26,6 @@ class Case:
     peers: dict[str, Callable[[], object]]
     check: Callable[[object, object], None]
     floor: Callable[[], object] | None = None
-    notes: dict[str, str] = field(default_factory=dict)
 
 
 def measure(case: Case, rounds: int) -> dict[str, list[float]]:

@@ -7,38 +7,20 @@ import numpy as np
 
 from benchmarks import peers
 from benchmarks.cases import training
-from benchmarks.cases.networks import gemm_floor, perceptron
+from benchmarks.cases.networks import perceptron
 from benchmarks.timing import Case
 from vbref import bounds
 from vbref.models import VAE
 from vbref.models.fast import Weights
 
 HIDDEN, LATENT, DATA = (200, 200), 50, 784
-ENCODER, DECODER = [DATA, *HIDDEN, 2 * LATENT], [LATENT, *HIDDEN, DATA]
 
 
 def training_step(cores: int) -> Case:
     """A step of Adam on the IWAE bound for K = 50 and twenty images, 784-200-200-50."""
-    batch, k, steps = 20, 50, 5
     model, params = _model()
     rng = np.random.default_rng(1)
-    rows = (rng.random((steps, batch, DATA)) < 0.3).astype(np.float32)
-    noise = np.stack([model.draw_noise(rng, batch, k) for _ in range(steps)])
-    world = (params, rows, noise)
-    return Case(
-        name="iwae_step",
-        dtype="float32",
-        unit="step",
-        units=steps,
-        ours=training.ours(model, *world),
-        peers=training.present(
-            jax=training.jax(_loss, *world, scan=True),
-            jax_step_by_step=training.jax(_loss, *world, scan=False),
-            torch=training.torch(cores, _loss, *world),
-        ),
-        check=lambda ours, peer: np.testing.assert_allclose(ours, peer, rtol=2e-5),
-        floor=training.repeat(steps, gemm_floor(ENCODER, DECODER, batch, k)),
-    )
+    return training.case("iwae_step", cores, model, params, _loss, rng, batch=20, steps=5, k=50)
 
 
 def _model() -> tuple[VAE, dict]:
@@ -78,13 +60,13 @@ def evaluation(cores: int) -> Case:
         ours=lambda: bounds.iwae(weights.log_weights(x, noise)),
         peers=training.present(jax=_jax_value(params, x, noise), torch=_torch_value(cores, params, x, noise)),
         check=lambda ours, peer: np.testing.assert_allclose(ours, peer, rtol=1e-5),
-        floor=_forward_floor(5000),
+        floor=_forward_floor(model.decoder.widths, 5000),
     )
 
 
-def _forward_floor(rows: int) -> Callable[[], object]:
+def _forward_floor(widths: tuple[int, ...], rows: int) -> Callable[[], object]:
     rng = np.random.default_rng(0)
-    weights = [rng.standard_normal(shape, dtype=np.float32) for shape in pairwise(DECODER)]
+    weights = [rng.standard_normal(shape, dtype=np.float32) for shape in pairwise(widths)]
     inputs = [rng.standard_normal((rows, len(weight)), dtype=np.float32) for weight in weights]
     outs = [np.empty((rows, weight.shape[1]), np.float32) for weight in weights]
 

@@ -1,6 +1,6 @@
 """What the network cases share: a perceptron for PyTorch and JAX, and the matrix products of a step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -20,7 +20,9 @@ def perceptron(xp, params: dict, prefix: str, x):
     return x @ weight + bias
 
 
-def gemm_floor(encoder: list[int], decoder: list[int], batch: int, samples: int) -> Callable[[], object]:
+def gemm_floor(
+    encoder: Sequence[int], decoder: Sequence[int], batch: int, samples: int
+) -> Callable[[], object]:
     """The matrix products of one training step and nothing else: forward, weight gradients, input gradients.
 
     The gradient by the data is never formed, so the first layer has two products and every other one three.

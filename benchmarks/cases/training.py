@@ -10,11 +10,45 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks import peers
+from benchmarks.cases.networks import gemm_floor
+from benchmarks.timing import Case
 from vbref.models import VAE
 from vbref.models.fast import Trainer
 from vbref.nn import Adam
 
 Run = Callable[[], np.ndarray]
+
+
+def case(
+    name: str,
+    cores: int,
+    model: VAE,
+    params: dict,
+    loss: Callable,
+    rng: np.random.Generator,
+    *,
+    batch: int,
+    steps: int,
+    k: int = 1,
+) -> Case:
+    """`steps` steps of `model` from `params`, on binary rows and with noise that `rng` draws."""
+    rows = (rng.random((steps, batch, model.data_dim)) < 0.3).astype(np.float32)
+    noise = np.stack([model.draw_noise(rng, batch, k) for _ in range(steps)])
+    products = gemm_floor(model.inference.encoder.widths, model.decoder.widths, batch, k)
+    return Case(
+        name=name,
+        dtype="float32",
+        unit="step",
+        units=steps,
+        ours=ours(model, params, rows, noise),
+        peers=present(
+            jax=jax(loss, params, rows, noise, scan=True),
+            jax_step_by_step=jax(loss, params, rows, noise, scan=False),
+            torch=torch(cores, loss, params, rows, noise),
+        ),
+        check=lambda ours, peer: np.testing.assert_allclose(ours, peer, rtol=2e-5),
+        floor=repeat(steps, products),
+    )
 
 
 def ours(model: VAE, params: dict, rows: np.ndarray, noise: np.ndarray) -> Run:

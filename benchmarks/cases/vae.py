@@ -3,11 +3,9 @@
 import numpy as np
 
 from benchmarks.cases import training
-from benchmarks.cases.networks import gemm_floor, perceptron
+from benchmarks.cases.networks import perceptron
 from benchmarks.timing import Case
 from vbref.models import VAE
-
-BATCH = 100
 
 
 def large(cores: int) -> Case:
@@ -21,29 +19,8 @@ def small(cores: int) -> Case:
 
 
 def _case(name: str, cores: int, *, data_dim: int, hidden: int, latent_dim: int, steps: int) -> Case:
-    model = VAE(data_dim, latent_dim, (hidden,), dtype="float32")
-    rng = np.random.default_rng(0)
-    params = model.init(rng)
-    rows = (rng.random((steps, BATCH, data_dim)) < 0.3).astype(np.float32)
-    noise = np.stack([model.draw_noise(rng, BATCH) for _ in range(steps)])
-    world = (params, rows, noise)
-    return Case(
-        name=name,
-        dtype="float32",
-        unit="step",
-        units=steps,
-        ours=training.ours(model, *world),
-        peers=training.present(
-            jax=training.jax(_loss, *world, scan=True),
-            jax_step_by_step=training.jax(_loss, *world, scan=False),
-            torch=training.torch(cores, _loss, *world),
-        ),
-        check=lambda ours, peer: np.testing.assert_allclose(ours, peer, rtol=2e-5),
-        floor=training.repeat(
-            steps,
-            gemm_floor([data_dim, hidden, 2 * latent_dim], [latent_dim, hidden, data_dim], BATCH, 1),
-        ),
-    )
+    model, rng = VAE(data_dim, latent_dim, (hidden,), dtype="float32"), np.random.default_rng(0)
+    return training.case(name, cores, model, model.init(rng), _loss, rng, batch=100, steps=steps)
 
 
 def _loss(xp, log_lik, p: dict, x, e):
