@@ -35,13 +35,16 @@ def _d(x, decoded, s):
 
 
 def _density_by_scipy(w):
-    from scipy.stats import truncnorm
+    """Of pixels on the whole line."""
+    from scipy.stats import norm
 
-    low, high = w.range
-    pairs = zip(w.x, w.decoded, strict=True)
-    return math.exp(
-        sum(truncnorm.logpdf(a, (low - b) / w.s, (high - b) / w.s, loc=b, scale=w.s) for a, b in pairs)
-    )
+    return norm.pdf(w.x, w.decoded, w.s).prod() if w.range == _LINE else None
+
+
+def _log_density_by_scipy(w):
+    from scipy.stats import norm
+
+    return norm.logpdf(w.x, w.decoded, w.s).sum() if w.range == _LINE else None
 
 
 def _density_by_normalising(w):
@@ -63,7 +66,7 @@ _DENSITY = {"SciPy's normal density": _density_by_scipy, "normalised on a grid":
 
 
 _LOG_DENSITY = {
-    "SciPy's normal density": lambda w: math.log(_density_by_scipy(w)),
+    "SciPy's normal density": _log_density_by_scipy,
     "normalised on a grid": lambda w: math.log(_density_by_normalising(w)),
 }
 
