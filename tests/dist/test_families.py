@@ -5,13 +5,14 @@ Oracles: the printed formulas in mpmath at 60 digits with their numerical deriva
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from types import ModuleType
 from typing import Any
 
 import mpmath as mp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from vbref.dist import beta, gamma, kumaraswamy, normal
 
@@ -216,6 +217,15 @@ def test_quadrature_gives_one_the_moments_and_the_entropy(family):
         np.testing.assert_allclose(moments, want, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(("a", "b"), [(1e-20, 3e-20), (3e-20, 1e-20)])
+def test_beta_entropy_gradient_where_both_shapes_are_tiny(a, b):
+    exact = mp.mpf(a), mp.mpf(b)
+    for i, have in enumerate(beta.entropy_grad(a, b)):
+        with mp.workdps(100):
+            want = _diff(_beta_entropy, exact, i)
+        assert have == pytest.approx(float(want), rel=1e-14)
+
+
 def _quadrature(family, shape):
     """∫p, ∫px, ∫px², −∫p log p by the trapezoid rule on the whole line, where it converges geometrically."""
     s, step = np.linspace(-160, 160, 200_001, retstep=True)
@@ -258,8 +268,10 @@ def test_sample_grad_is_the_derivative(family):
             np.testing.assert_allclose(have, _central(family.module.sample, args, i), rtol=2e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("u", [1e-3, 0.4, 0.999])
-@pytest.mark.parametrize("a", [0.02, 0.5, 1.0, 60.0, 3000.0])
+@pytest.mark.parametrize(
+    ("a", "u"),
+    [*product((0.02, 0.5, 1.0, 60.0, 3000.0), (1e-3, 0.4, 0.999)), (1e-3, 0.99), (1e-6, 0.99996)],
+)
 def test_gamma_shape_gradient_against_mpmath(a, u):
     y = gamma.sample(u, a, 1.0)
     with mp.workdps(50):
@@ -268,8 +280,13 @@ def test_gamma_shape_gradient_against_mpmath(a, u):
     assert gamma.sample_grad(u, a, 1.0)[1] == pytest.approx(float(want), rel=1e-11)
 
 
-@pytest.mark.parametrize("u", [1e-3, 0.4, 0.999])
-@pytest.mark.parametrize(("a", "b"), [(0.1, 0.2), (0.5, 3.0), (1.0, 1.0), (40.0, 7.0), (300.0, 0.8)])
+_ORDINARY_SHAPES = [(0.1, 0.2), (0.5, 3.0), (1.0, 1.0), (40.0, 7.0), (300.0, 0.8)]
+_UNEQUAL_SHAPES = [(1e-3, 1e-3, 0.4995), (1e-3, 2.0, 0.99), (1e-6, 30.0, 0.9999), (20.0, 1e-7, 1e-6)]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "u"), [(a, b, u) for a, b in _ORDINARY_SHAPES for u in (1e-3, 0.4, 0.999)] + _UNEQUAL_SHAPES
+)
 def test_beta_shape_gradients_against_mpmath(a, b, u):
     x = beta.sample(u, a, b)
     with mp.workdps(50):
@@ -281,7 +298,7 @@ def test_beta_shape_gradients_against_mpmath(a, b, u):
                 lambda p, q: mp.betainc(p, q, 0, exact[0], regularized=True), exact[1:], (1 - i, i)
             )
             want = float(-by_shape / density)
-            assert have == pytest.approx(want, rel=1e-10 + 1e-15 * rounding)
+            assert have == pytest.approx(want, rel=1e-12 + 1e-15 * rounding)
 
 
 @pytest.mark.parametrize("b", [1e-30, 1e-6, 9e-3, 1.1e-2])
@@ -310,6 +327,18 @@ def test_beta_quantile_beside_a_vast_shape_is_a_gamma_quantile():
         np.testing.assert_allclose(beta.sample(u, a, 1e150) * 1e150, gamma.sample(u, a, 1.0), rtol=1e-14)
         slope = gamma.sample_grad(u, a, 1.0)[1]
         np.testing.assert_allclose(beta.sample_grad(u, a, 1e150)[1] * 1e150, slope, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("a", "b"), [(1e3, 1e9), (1e9, 1e3), (50.0, 1e11), (1e16, 1e17), (1e18, 1e16)])
+def test_beta_quantiles_where_scipys_inverse_goes_astray(a, b):
+    u = np.array([1e-9, 1e-3, 0.3, 0.5, 0.77, 0.999])
+    x = beta.sample(u, a, b)
+    if a > 1e12:  # the logit is normal to 1e-8 of its scale, and x rounded to 1e-7 of it
+        z = (np.log(x / (1 - x)) - np.log(a / b)) / np.sqrt(1 / a + 1 / b)
+        np.testing.assert_allclose(z, stats.norm.ppf(u), atol=1e-6)
+    else:
+        rounding = 1e-16 * np.sqrt(a * (a + b) / b)  # of x, in its standard deviations
+        np.testing.assert_allclose(special.betainc(a, b, x), u, rtol=1e-9 + 10 * rounding)
 
 
 def test_beta_gradient_by_a_shape_beside_which_the_other_vanishes():
@@ -404,10 +433,18 @@ def test_outside_the_support_is_refused_and_the_boundary_has_its_limit(module):
 
 @pytest.mark.parametrize("module", [beta, gamma, kumaraswamy], ids=lambda m: m.__name__)
 def test_boundary_gradients_are_limits_not_nan(module):
-    for x in (0.0, 1.0):
-        for a in (0.5, 1.0, 2.0):
-            for b in (0.5, 1.0, 2.0):
-                assert not np.isnan(module.log_prob_grad(x, a, b)).any(), (x, a, b)
+    for x, a, b in product((0.0, 1.0), (0.5, 1.0, 2.0), (0.5, 1.0, 2.0)):
+        grads = module.log_prob_grad(x, a, b)
+        assert not np.isnan(grads).any(), (x, a, b)
+        assert grads[0] == _slope_at_the_boundary(module, x, a, b), (x, a, b)
+
+
+def _slope_at_the_boundary(module, x, a, b):
+    """∂ log p/∂x at x = 0 and 1, which is infinite where the shape that rules there is not 1."""
+    if module is gamma and x == 1:
+        return a - 1 - b
+    shape, finite = (b, a - 1) if x == 1 else (a, -b if module is gamma else 1 - b)
+    return finite if shape == 1 else np.inf * (1 if (shape < 1) == (x == 1) else -1)
 
 
 @pytest.mark.parametrize("module", [beta, gamma, kumaraswamy], ids=lambda m: m.__name__)

@@ -74,7 +74,9 @@ def test_a_draw_depends_on_seed_and_index_alone(draw, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("start", "length"), [(0, 1), (1, 1), (3, 2), (6, 41), (7, 0), (8, 8)])
+@pytest.mark.parametrize(
+    ("start", "length"), [(0, 1), (1, 1), (3, 2), (6, 41), (7, 0), (8, 8), (2**62 - 2, 2)]
+)
 def test_one_thread_fills_with_the_same_draws(start, length, dtype):
     seen = np.full(length, np.nan, dtype)
     random.fill_normals(np.uint64(7), start, seen)

@@ -53,6 +53,8 @@ def test_polygammas_of_scipy():
     x = np.geomspace(0.01, 1e6, 200)
     np.testing.assert_allclose(numerics.digamma(x), scipy.special.digamma(x), rtol=1e-13)
     np.testing.assert_allclose(numerics.trigamma(x), scipy.special.polygamma(1, x), rtol=1e-13)
+    far = scipy.special.digamma(x + 3) - scipy.special.digamma(x)
+    np.testing.assert_allclose(numerics.digamma_difference(x, 3.0)[x < 10], far[x < 10], rtol=1e-13)
 
 
 def test_trigamma_beyond_range():

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from vbref.dist._quantile import tail_integral
+from vbref.dist._quantile import astray, refined, tail_integral
 from vbref.dist._stirling import log_excess, log_ratio
 from vbref.dist.gamma import power_at_zero
 from vbref.numerics import check
+from vbref.numerics.arrays import digamma, digamma_difference, trigamma
 from vbref.numerics.check import FloatArray
 from vbref.numerics.elementwise import elementwise, elementwise_grad
 from vbref.numerics.jit import loop, scalar
@@ -169,13 +170,16 @@ def sample_grad(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]
 def _shape_grad(x: FloatArray, y: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
     """dx/da, given x and y = 1 − x to full accuracy, from the tail t = logistic(logit x + σs).
 
-    x(1 − x) σ ∫_0^∞ (t/x)^a ((1 − t)/(1 − x))^b (log t − ψ(a) + ψ(a + b)) ds, σ = +1 where x is past a/(a +
-    b).
+    x(1 − x) σ ∫_0^∞ w (log t − ψ(a) + ψ(n)) ds, w = (t/x)^a ((1 − t)/(1 − x))^b, n = a + b, σ = +1 where x is
+    past a/n. At σ = −1 and small a, −ψ(a) + ψ(n) = b/(an) − ψ(a + 1) + ψ(n + 1) cancels against the mean of
+    L = log(t/x), whose slope is −(1 − t): (1/a + L)(t/x)^a = −(1/(a(1 − t))) d/ds L (t/x)^a, and by parts
+    ∫ w (1/a + L) ds = ((b − 1)/a) ∫ w L t/(1 − t) ds, which is applied to the share b/n of L.
     """
     inside = (x > 0) & (y > 0)
     p, q, shape_a, shape_b = (np.where(inside, array, 0.5)[..., None] for array in (x, y, a, b))
-    sign = np.where(shape_b * p > shape_a * q, 1.0, -1.0)
-    level = np.log(p) - special.digamma(shape_a) + special.digamma(shape_a + shape_b)
+    n, right, odds = shape_a + shape_b, shape_b * p > shape_a * q, p / q
+    sign, log_p = np.where(right, 1.0, -1.0), np.where(p < 0.5, np.log(p), np.log1p(-np.minimum(q, 0.5)))
+    log_mean, log_mean_past = (-digamma_difference(c, shape_b) for c in (shape_a, shape_a + 1))
 
     def gains(s: FloatArray) -> tuple[FloatArray, FloatArray]:
         """log(t/x) and log((1 − t)/(1 − x)): −log(x + y e^−σs) and −log(y + x e^σs)."""
@@ -183,9 +187,14 @@ def _shape_grad(x: FloatArray, y: FloatArray, a: FloatArray, b: FloatArray) -> F
 
     def exponent(s: FloatArray) -> FloatArray:
         rise, fall = gains(s)
-        return shape_a * rise + shape_b * fall
+        return np.minimum(shape_a * rise + shape_b * fall, 0)  # rounding alone can make it positive
 
-    integral = tail_integral(exponent, lambda s: level + gains(s)[0])
+    def score(s: FloatArray) -> FloatArray:
+        rise = gains(s)[0]
+        by_parts = shape_a / n + (shape_b / n) * ((shape_b - 1) / shape_a) * odds * np.exp(-s)
+        return log_p + np.where(right, rise - log_mean, by_parts * rise - log_mean_past)
+
+    integral = tail_integral(exponent, score, np.maximum(-sign * np.log(odds), 0))
     return np.where(inside, sign[..., 0] * x * y * integral, 0.0)
 
 
@@ -197,13 +206,26 @@ def _log_mix(p: FloatArray, q: FloatArray, s: FloatArray) -> FloatArray:
     return np.where(s > _FAR_LOG, above, np.where(change > -0.5, near, below))
 
 
-@np.errstate(over="ignore")
+@np.errstate(all="ignore")
 def _quantiles(u: FloatArray, a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The quantile x and 1 − x, each to full accuracy.
 
-    Where b is past 1e18 of max(a, 1), x is the gamma quantile over b to rounding, and SciPy's inverse may
-    fail; the same for 1 − x where a is.
+    SciPy's inverse goes astray for some vast shapes, as of 1e3 beside 1e9 or 1e16 beside 1e17: it is checked,
+    and refined along the logit where need be.
     """
+    u, a, b = (np.asarray(array, np.float64) for array in np.broadcast_arrays(u, a, b))
+    x, y = _by_scipy(u, a, b)
+    inside = ((x > 0) & (y > 0) | np.isnan(x + y)) & (u > 0) & (u < 1)
+    lost = inside & astray(u, _tails(x, y, a, b))
+    if lost.any():
+        some = u[lost], a[lost], b[lost]
+        logit = refined(_near(*some), some[0], lambda v: _tails(special.expit(v), special.expit(-v), *some[1:]))
+        x[lost], y[lost] = special.expit(logit), special.expit(-logit)
+    return x, y
+
+
+def _by_scipy(u: FloatArray, a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Where b is past 1e18 of max(a, 1), x is the gamma quantile over b to rounding; where a is, so is y."""
     low, high = b > _FAR * np.maximum(a, 1), a > _FAR * np.maximum(b, 1)
     x = np.where(
         low, np.minimum(special.gammaincinv(a, u) / b, 1), special.betaincinv(a, np.where(low, 1, b), u)
@@ -212,6 +234,29 @@ def _quantiles(u: FloatArray, a: FloatArray, b: FloatArray) -> tuple[FloatArray,
         high, np.minimum(special.gammainccinv(b, u) / a, 1), special.betainccinv(b, np.where(high, 1, a), u)
     )
     return np.where(high, 1 - y, x), np.where(low, 1 - x, y)
+
+
+def _tails(x: FloatArray, y: FloatArray, a: FloatArray, b: FloatArray) -> tuple[FloatArray, ...]:
+    """F(x), 1 − F(x), and the density of the logit, p(x) x (1 − x)."""
+    left = x < y
+    near = {"x": np.where(left, x, y), "a": np.where(left, a, b), "b": np.where(left, b, a)}
+    slope = np.exp(elementwise(_log_prob_loop, **near)) * x * y
+    below = np.where(left, special.betainc(a, b, x), special.betaincc(b, a, y))
+    above = np.where(left, special.betaincc(a, b, x), special.betainc(b, a, y))
+    return below, above, slope
+
+
+def _near(u: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+    """A logit near the quantile's, where a or b is large.
+
+    The logit's law is nearly normal where both are; where one is, −log of the other's share is nearly a gamma
+    variate over that one and half the other (Wise 1950).
+    """
+    mean, spread = digamma(a) - digamma(b), np.sqrt(trigamma(a) + trigamma(b))
+    low = -special.gammaincinv(a, u) / (b + (a - 1) / 2)  # log(1 − x)
+    high = -special.gammainccinv(b, u) / (a + (b - 1) / 2)  # log x
+    one_large = np.where(a < b, np.log(-np.expm1(low)) - low, high - np.log(-np.expm1(high)))
+    return np.where(np.minimum(a, b) > 30, mean + spread * special.ndtri(u), one_large)
 
 
 def checked(**named: ArrayLike) -> dict[str, FloatArray]:

@@ -117,7 +117,11 @@ def variance(concentration: ArrayLike, rate: ArrayLike) -> Any:
 
 @np.errstate(over="ignore")
 def sample(noise: ArrayLike, concentration: ArrayLike, rate: ArrayLike) -> Any:
-    """The quantile F⁻¹(noise), gamma distributed for noise uniform on [0, 1)."""
+    """The quantile F⁻¹(noise), gamma distributed for noise uniform on [0, 1).
+
+    By SciPy's inverse: to rounding, but beyond a concentration of 1e7 noise below 1e-5 gives up to 0.3
+    standard deviations too much.
+    """
     u, a, b = _checked(noise=noise, concentration=concentration, rate=rate).values()
     return (special.gammaincinv(a, u) / b)[()]
 
@@ -127,8 +131,10 @@ def sample_grad(noise: ArrayLike, concentration: ArrayLike, rate: ArrayLike) -> 
     """Derivatives of `sample` by noise, concentration, rate: 1/p(x), −(∂F/∂a)/p(x), −x/b.
 
     The second is the implicit reparameterisation gradient. With t = y e^(σs), y = bx, it is
-        σ y/b ∫_0^∞ exp(aσs − y(e^(σs) − 1)) (log y − ψ(a) + σs) ds,   σ = +1 where y > a, else −1,
-    by quadrature, to about 1e-12; where the quantile underflows to zero so do its derivatives.
+        σ y/b ∫_0^∞ exp(aσs − y(e^(σs) − 1)) (log y − ψ(a) + σs) ds,   σ = +1 where y > a, else −1.
+    At σ = −1 and small a, −ψ(a) = 1/a − ψ(a + 1) cancels against the mean of s; (1/a − s) e^(−as) is the slope
+    of s e^(−as)/a, and by parts the bracket becomes log y − ψ(a + 1) − (y/a) s e^(−s), all of one sign. By
+    quadrature, to about 1e-12; where the quantile underflows to zero so do its derivatives.
     """
     named = _checked(noise=noise, concentration=concentration, rate=rate)
     u, a, b = np.broadcast_arrays(*(array.astype(np.float64) for array in named.values()))
@@ -141,11 +147,15 @@ def sample_grad(noise: ArrayLike, concentration: ArrayLike, rate: ArrayLike) -> 
 def standard_shape_grad(y: FloatArray, a: FloatArray) -> FloatArray:
     """dy/da of the quantile y of the gamma distribution of rate one, float64; 0 at y = 0."""
     safe = np.where(y > 0, y, 1.0)[..., None]
-    shape, sign = a[..., None], np.where(safe > a[..., None], 1.0, -1.0)
-    level = np.log(safe) - special.digamma(shape)
+    shape, right = a[..., None], safe > a[..., None]
+    sign, log_y = np.where(right, 1.0, -1.0), np.log(safe)
+
+    def score(s: FloatArray) -> FloatArray:
+        left = -special.digamma(shape + 1) - s * np.exp(-s) * (safe / shape)
+        return log_y + np.where(right, s - special.digamma(shape), left)
+
     integral = tail_integral(
-        lambda s: shape * sign * s - safe * np.expm1(sign * s),
-        lambda s: level + sign * s,
+        lambda s: shape * sign * s - safe * np.expm1(sign * s), score, np.maximum(-sign * log_y, 0)
     )
     return np.where(y > 0, sign[..., 0] * y * integral, 0.0)
 

@@ -74,7 +74,7 @@ def kumaraswamy_log_prob_grad(x, a, b):
     """
     zero, one = type(x)(0), type(x)(1)
     m = a * math.log(x)
-    odds = one / math.expm1(-m)
+    odds = one / abs(math.expm1(-m))  # at x = 1, −m is −0
     odds_by_x = odds / x if odds > zero else (one if a == one else zero)
     odds_m = -one if m == zero else (odds * m if odds > zero else zero)
     pull = zero if a == one else (a - one) / x

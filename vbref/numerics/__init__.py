@@ -5,6 +5,7 @@ The names here take arrays and check them. Kernels call the scalars of `special`
 
 from vbref.numerics.arrays import (
     digamma,
+    digamma_difference,
     log1mexp,
     log1pexp,
     log_beta,
@@ -18,6 +19,7 @@ from vbref.numerics.random import normals, uniforms
 
 __all__ = [
     "digamma",
+    "digamma_difference",
     "log1mexp",
     "log1pexp",
     "log_beta",

@@ -25,6 +25,12 @@ def _trigamma_loop(x, out):
 
 
 @loop
+def _digamma_difference_loop(x, d, out):
+    for i in range(out.shape[0]):
+        out[i] = special.digamma_difference(x[i], x[i] + d[i], d[i])
+
+
+@loop
 def _log_beta_loop(a, b, out):
     for i in range(out.shape[0]):
         out[i] = special.log_beta(a[i], b[i])
@@ -62,6 +68,11 @@ def digamma(x: ArrayLike) -> Any:
 def trigamma(x: ArrayLike) -> Any:
     """ψ′(x) of each element, x > 0, to 1e-13 relative; inf where 1/x² is."""
     return _at_positive(_trigamma_loop, x=x)
+
+
+def digamma_difference(x: ArrayLike, d: ArrayLike) -> Any:
+    """ψ(x + d) − ψ(x) of each element, x, d > 0, broadcast, to 1e-13 relative, be d far below x."""
+    return _at_positive(_digamma_difference_loop, x=x, d=d)
 
 
 def log_beta(a: ArrayLike, b: ArrayLike) -> Any:
