@@ -160,15 +160,14 @@ class AVB(Decoded):
         own gradient is zero. It is the derivative of `objective` at these `moments`.
         """
         draw = self._draw(params, x, noise, moments)
-        value, (saved_out, saved_lik, saved_t) = self._objective(draw)
+        value, saved_lik, saved_t = self._objective(draw)
         c = np.full(draw.z.shape[:2], 1 / len(draw.z), draw.z.dtype)
-        d_out, grads = self.likelihood.backward(c, saved_lik)
-        d_z, d_decoder = self.decoder.backward(d_out, saved_out)
+        d_z, grads = self._log_lik_backward(c, saved_lik)
         d_in, _ = self.critic.backward(-c[..., None], saved_t)
         d_z = d_z + d_in[..., self.data_dim :] / draw.scale
         if self.adaptive:
             d_z = d_z + c[..., None] * (draw.u / draw.scale - draw.z)
-        grads |= d_decoder | self.encoder.backward(d_z, draw.saved, input_grad=False)[1]
+        grads |= self.encoder.backward(d_z, draw.saved, input_grad=False)[1]
         return value, self._whole(grads)
 
     @door.overflow_named()
@@ -238,16 +237,15 @@ class AVB(Decoded):
         z = self.encoder.apply(params, _beside(x, nodes))
         return z.mean(axis=0), np.sqrt(z.var(axis=0) + z.dtype.type(_VAR_FLOOR))
 
-    def _objective(self, draw: _Draw) -> tuple[float, Any]:
-        out, saved_out = self.decoder.forward(draw.params, draw.z)
-        log_lik, saved_lik = self.likelihood.log_prob(draw.params, out, draw.x)
+    def _objective(self, draw: _Draw) -> tuple[float, Any, Any]:
+        log_lik, saved_lik = self._log_lik(draw.params, draw.z, draw.x)
         t, saved_t = self._critic(draw, draw.u)
         value = log_lik - t
         if self.adaptive:
             value = value + _log_prior_over_r(draw)
         if self.saddle == "f-divergence":
             value = value + np.exp(self._critic(draw, draw.other)[0] - 1)
-        return door.total(value.mean(axis=0)), (saved_out, saved_lik, saved_t)
+        return door.total(value.mean(axis=0)), saved_lik, saved_t
 
     def _critic_objective(self, draw: _Draw) -> tuple[float, Any]:
         (t_q, saved_q), (t_p, saved_p) = self._critic(draw, draw.u), self._critic(draw, draw.other)

@@ -36,6 +36,19 @@ class Observed:
         out = self.decoder.apply(params, z)
         return self.likelihood.mean(params, out) if own is None else self.likelihood.sample(params, out, own)
 
+    def _log_lik(self, params: Params, z: Array, x: Array) -> tuple[Array, Any]:
+        """log p(x | z) (K, N), and what `_log_lik_backward` needs."""
+        out, saved_out = self.decoder.forward(params, z)
+        log_lik, saved_lik = self.likelihood.log_prob(params, out, x)
+        return log_lik, (saved_out, saved_lik)
+
+    def _log_lik_backward(self, d: Array, saved: Any) -> tuple[Array, Params]:
+        """(d_z, d_params) of `_log_lik`."""
+        saved_out, saved_lik = saved
+        d_out, d_likelihood = self.likelihood.backward(d, saved_lik)
+        d_z, d_decoder = self.decoder.backward(d_out, saved_out)
+        return d_z, d_decoder | d_likelihood
+
     def _whole(self, grads: Mapping[str, Any]) -> Params:
         """The gradient by every parameter: zeros where a player has no path to one."""
         return {

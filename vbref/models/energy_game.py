@@ -89,23 +89,17 @@ class EnergyGame(EnergyEvidence):
     def _posterior(self, params: Params, x: Array, noise: Array) -> _Posterior:
         h, saved_h = self.encoder.forward(params, x)
         z, log_q, saved_z = self.posterior.sample(h, noise[..., : self.latent_dim])
-        out, saved_out = self.decoder.forward(params, z)
-        log_lik, saved_lik = self.likelihood.log_prob(params, out, x)
+        log_lik, saved_lik = self._log_lik(params, z, x)
         mean, var, entropy, saved_moments = self.posterior.moments(h)
         log_prior, saved_prior = self.prior.expected_log_prob(params, mean, var, z)
-        saved = {"h": saved_h, "z": saved_z, "moments": saved_moments, "out": saved_out, "lik": saved_lik}
-        return _Posterior(z, log_q, entropy, log_lik, log_prior, saved | {"prior": saved_prior})
+        saved = {"h": saved_h, "z": saved_z, "lik": saved_lik, "moments": saved_moments, "prior": saved_prior}
+        return _Posterior(z, log_q, entropy, log_lik, log_prior, saved)
 
     def _likelihood(self, params: Params, x: Array, noise: Array) -> tuple[float, Params]:
         """Σ mean_k log p(x | z) and its gradient by the decoder, z held fixed."""
         run = self._posterior(params, x, noise)
         d = np.full_like(run.log_lik, 1 / len(noise))
-        return door.total(run.log_lik.mean(axis=0)), self._decode_backward(d, run)[1]
-
-    def _decode_backward(self, d: Array, run: _Posterior) -> tuple[Array, Params]:
-        d_out, d_likelihood = self.likelihood.backward(d, run.saved["lik"])
-        d_z, d_decoder = self.decoder.backward(d_out, run.saved["out"])
-        return d_z, d_decoder | d_likelihood
+        return door.total(run.log_lik.mean(axis=0)), self._log_lik_backward(d, run.saved["lik"])[1]
 
     def _energy(
         self, params: Params, x: Array, noise: Array, penalty: float, weighted: bool
@@ -147,7 +141,7 @@ class EnergyGame(EnergyEvidence):
         run = self._posterior(params, x, noise)
         d = np.full_like(run.log_lik, 1 / len(noise))
         d_mean, d_var, d_z, _ = self.prior.expected_backward(d, run.saved["prior"])
-        d_z = d_z + self._decode_backward(d, run)[0]
+        d_z = d_z + self._log_lik_backward(d, run.saved["lik"])[0]
         d_h = self.posterior.sample_backward(d_z, np.zeros_like(d), run.saved["z"])
         d_h = d_h + self.posterior.moments_backward(
             d_mean, d_var, np.ones_like(run.entropy), run.saved["moments"]

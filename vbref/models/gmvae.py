@@ -117,12 +117,11 @@ class GMVAE(Observed):
         """The objective and its derivative by each parameter, noise held fixed."""
         run = self._run(params, y, noise)
         c = np.full_like(run["log_lik"], 1 / len(noise))
-        d_out, grads = self.likelihood.backward(c, run["saved_lik"])
-        d_x, d_decoder = self.decoder.backward(d_out, run["saved_out"])
+        d_x, grads = self._log_lik_backward(c, run["saved_lik"])
         back = self._prior_backward(run, c)
         d_hx = self._x_backward(run, d_x + back["x"], back)
         d_hw = self._w_backward(run, back["w"])
-        grads = grads | d_decoder | back["params"]
+        grads |= back["params"]
         grads |= self.encoder.backward(d_hx, run["saved_hx"], input_grad=False)[1]
         grads |= self.w_encoder.backward(d_hw, run["saved_hw"], input_grad=False)[1]
         return self._value(run), {name: grads[name] for name in self.shapes()}
@@ -218,8 +217,7 @@ class GMVAE(Observed):
         eps_x, eps_w = noise[..., : self.latent_dim], noise[..., self.latent_dim :]
         run["x"], run["log_q_x"], run["saved_x"] = self.q_x.sample(run["hx"], eps_x)
         run["w"], run["log_q_w"], run["saved_w"] = self.q_w.sample(run["hw"], eps_w)
-        out, run["saved_out"] = self.decoder.forward(params, run["x"])
-        run["log_lik"], run["saved_lik"] = self.likelihood.log_prob(params, out, y)
+        run["log_lik"], run["saved_lik"] = self._log_lik(params, run["x"], y)
         return run | self._clusters(run)
 
     def _clusters(self, run: Mapping[str, Any]) -> dict[str, Any]:

@@ -114,13 +114,12 @@ class StickBreakingVAE(Observed):
         """
         run = self._run(params, x, noise)
         c = np.full_like(run["log_lik"], 1 / len(noise))
-        d_out, grads = self.likelihood.backward(c, run["saved_lik"])
-        d_pieces, d_decoder = self.decoder.backward(d_out, run["saved_out"])
+        d_pieces, grads = self._log_lik_backward(c, run["saved_lik"])
         d_log_v, d_log_rest = break_stick_backward(d_pieces, run["pieces"])
         d_h, d_alpha = (self._kl_backward if self.analytic_kl else self._ratio_backward)(
             run, c, d_log_v, d_log_rest
         )
-        grads = grads | d_decoder | self.encoder.backward(d_h, run["saved_h"], input_grad=False)[1]
+        grads |= self.encoder.backward(d_h, run["saved_h"], input_grad=False)[1]
         grads |= {_ALPHA: np.asarray(d_alpha, d_h.dtype)} if self.learned else {}
         return self._value(run), {name: grads[name] for name in self.shapes()}
 
@@ -162,7 +161,8 @@ class StickBreakingVAE(Observed):
     @door.overflow_named()
     def sample_pieces(self, params: Mapping[str, Array], noise: Array) -> Array:
         """The prior draws π (…, sticks) of `noise` that `sample` decodes."""
-        params, noise, _ = door.sampling(params, self.shapes(), noise, self.noise_dim, None, self.data_dim)
+        params, (noise,) = door.together(params, self.shapes(), noise=noise)
+        door.last_axis("noise", noise, self.noise_dim)
         return self._prior_pieces(params, _inside(noise))
 
     @door.overflow_named()
@@ -204,8 +204,7 @@ class StickBreakingVAE(Observed):
         h, saved_h = self.encoder.forward(params, x)
         fractions, saved_v = self.posterior.sample(h, noise)
         pieces = break_stick(*fractions[:2])
-        out, saved_out = self.decoder.forward(params, pieces)
-        log_lik, saved_lik = self.likelihood.log_prob(params, out, x)
+        log_lik, saved_lik = self._log_lik(params, pieces, x)
         return {
             "params": params,
             "h": h,
@@ -214,7 +213,6 @@ class StickBreakingVAE(Observed):
             "log_lik": log_lik,
             "saved_h": saved_h,
             "saved_v": saved_v,
-            "saved_out": saved_out,
             "saved_lik": saved_lik,
         }
 

@@ -164,10 +164,8 @@ class VAE(Decoded):
         self.likelihood.check(x)
         h, saved_h = self.inference.forward(checked, x, index)
         z, log_q, saved_z = self.posterior.sample(h, noise)
-        out, saved_out = self.decoder.forward(checked, z)
-        log_lik, saved_lik = self.likelihood.log_prob(checked, out, x)
-        saved = {"h": saved_h, "z": saved_z, "out": saved_out, "lik": saved_lik}
-        return _Run(checked, h, z, log_q, log_lik, saved)
+        log_lik, saved_lik = self._log_lik(checked, z, x)
+        return _Run(checked, h, z, log_q, log_lik, {"h": saved_h, "z": saved_z, "lik": saved_lik})
 
     def _log_w(self, run: _Run) -> tuple[Array, Any]:
         log_prior, saved = self.prior.log_prob(run.params, run.z)
@@ -183,7 +181,7 @@ class VAE(Decoded):
     def _grads_split_one(self, run: _Run) -> Params:
         """Each sample's log p(x | z) has cotangent 1/K, and E_q[log p(z)] and H(q) have 1 a row."""
         d_log_lik = np.full_like(run.log_lik, 1 / len(run.log_lik))
-        d_z, grads = self._decode_backward(run, d_log_lik)
+        d_z, grads = self._log_lik_backward(d_log_lik, run.saved["lik"])
         mean, var, _, saved_moments = self.posterior.moments(run.h)
         d_row = np.ones_like(run.log_lik[0])
         d_mean, d_var, d_prior = self.prior.backward(
@@ -197,15 +195,10 @@ class VAE(Decoded):
         """With c = ∂objective/∂log w, the cotangent of log p(x, z); h gets what `gradient` makes of it."""
         log_w, saved_prior = self._log_w(run)
         c = (bounds.elbo_grad if self.bound == "elbo" else bounds.iwae_grad)(log_w)
-        d_z, grads = self._decode_backward(run, c)
+        d_z, grads = self._log_lik_backward(c, run.saved["lik"])
         d_z_prior, _, d_prior = self.prior.backward(c, saved_prior)
         d_h = self._statistics_backward(c, d_z + d_z_prior, run.saved["z"])
         return grads | d_prior | self.inference.backward(d_h, run.saved["h"])
-
-    def _decode_backward(self, run: _Run, d_log_lik: Array) -> tuple[Array, Params]:
-        d_out, d_likelihood = self.likelihood.backward(d_log_lik, run.saved["lik"])
-        d_z, d_decoder = self.decoder.backward(d_out, run.saved["out"])
-        return d_z, d_decoder | d_likelihood
 
     def _statistics_backward(self, c: Array, d_z: Array, saved: Any) -> Array:
         """d_h by the three lines of the module's docstring; d_z is c ∇_z log p(x, z)."""

@@ -68,6 +68,7 @@ class _Run:
     params: Params
     x: Array
     h: Array
+    log_q: Array
     rec: _Decoded
     prior_draw: Array
     saved_h: Any
@@ -232,9 +233,8 @@ class VAEGAN(Encoded):
         `vbref.evaluate.annealed`.
         """
         run = self._run(params, x, noise)
-        log_q = self.posterior.sample(run.h, np.ascontiguousarray(noise[..., : self.latent_dim]))[1]
         log_lik, _ = self.likelihood.log_prob(run.params, run.rec.out, run.x)
-        return log_lik + self.prior.log_prob(run.params, run.rec.z)[0] - log_q
+        return log_lik + self.prior.log_prob(run.params, run.rec.z)[0] - run.log_q
 
     @door.overflow_named()
     def discriminate(self, params: Mapping[str, Array], x: Array) -> tuple[Array, Array]:
@@ -250,8 +250,8 @@ class VAEGAN(Encoded):
         self.likelihood.check(x)
         eps, prior_draw = np.split(noise, 2, axis=-1)
         h, saved_h = self.encoder.forward(checked, x)
-        z, _, saved_z = self.posterior.sample(h, eps)
-        return _Run(checked, x, h, self._decoded(checked, z), prior_draw, saved_h, saved_z)
+        z, log_q, saved_z = self.posterior.sample(h, eps)
+        return _Run(checked, x, h, log_q, self._decoded(checked, z), prior_draw, saved_h, saved_z)
 
     def _decoded(self, params: Params, z: Array) -> _Decoded:
         out, saved = self.decoder.forward(params, z)
