@@ -198,7 +198,25 @@ PLANTED = {
     "NaN offered as a misprint": (replace(MISPRINT, printed=lambda w: float("nan")), "printed form is NaN"),
     "a shape that would broadcast": (
         replace(GOOD, printed=lambda w: np.full(2, w.loc**2 + w.scale**2)),
-        "inf",
+        "has not the oracles' shape",
+    ),
+    "a shape offered as a misprint": (
+        replace(MISPRINT, printed=lambda w: np.zeros(2)),
+        "has not the oracles' shape",
+    ),
+    "a counterexample of another shape": (
+        replace(
+            MISPRINT, printed=lambda w: np.zeros(2) if w.loc == MISPRINT.counterexample.instance.loc else 0.0
+        ),
+        "does not separate",
+    ),
+    "a condition outside which only the shape fails": (
+        replace(
+            GOOD,
+            printed=lambda w: w.loc**2 + w.scale**2 if w.scale < 50 else np.full(2, w.loc**2 + w.scale**2),
+            conditions=[Condition("σ < 50", Case(loc=0.0, scale=99.0))],
+        ),
+        "does not fail outside its condition",
     ),
     "a difference in rounding's grey zone": (
         replace(GOOD, printed=lambda w: w.loc**2 + w.scale**2 + 1e-8),

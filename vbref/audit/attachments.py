@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vbref.audit.claim import Case, Claim, Function
-from vbref.audit.compare import SEPARATION, distance, error_of, is_nan
+from vbref.audit.compare import SEPARATION, comparable, distance, error_of
 from vbref.audit.trials import Trial, oracles_agree, trial, true_form, worst
 
 
@@ -19,10 +19,17 @@ def conditions(claim: Claim, _trials: list[Trial]) -> list[str]:
     lines = []
     for condition in claim.conditions:
         outside = trial(claim, "outside", condition.outside)
-        errors = [error_of(claim, form(outside.instance), truth) for truth in outside.truths.values()]
-        if not errors or min(errors) <= SEPARATION or is_nan(form(outside.instance)):
+        if not outside.truths or not _all_separate(claim, form(outside.instance), outside):
             lines.append(f"the form does not fail outside its condition: {condition.text}")
     return lines
+
+
+def _all_separate(claim: Claim, value: Any, t: Trial) -> bool:
+    """Whether every oracle of a trial is clearly apart from a value that could be compared with it."""
+    return all(
+        comparable(claim, value, truth) and error_of(claim, value, truth) > SEPARATION
+        for truth in t.truths.values()
+    )
 
 
 def asides(claim: Claim, trials: list[Trial]) -> list[str]:
@@ -80,7 +87,7 @@ def counterexample(claim: Claim) -> tuple[dict[str, Any] | None, list[str]]:
     if lines or claim.printed is None or claim.corrected is None:
         return None, lines or ["a counterexample needs a printed and a corrected form"]
     printed, corrected = claim.printed(t.instance), claim.corrected.value(t.instance)
-    if min(error_of(claim, printed, truth) for truth in t.truths.values()) <= SEPARATION or is_nan(printed):
+    if not _all_separate(claim, printed, t):
         lines.append("the counterexample does not separate the printed form from the truth")
     if worst(claim, claim.corrected.value, [t]) > claim.tolerance:
         lines.append("the corrected form fails on the counterexample")

@@ -64,6 +64,12 @@ def limit_error(values: list[Any], limit_value: Any, limit: Limit) -> float:
     return 0.0 if abs(rate - limit.rate) <= limit.slack * abs(limit.rate) else float("inf")
 
 
+def comparable(claim: Claim, value: Any, truth: Any) -> bool:
+    """Whether a form's value has the truth's shape and holds no NaN: what has not can only disagree."""
+    last = truth[-1] if claim.limit else truth
+    return _center(value).shape == _center(last).shape and not is_nan(value)
+
+
 def error_of(claim: Claim, value: Any, truth: Any) -> float:
     """Return the violation of the claim's relation between `truth` on its left and `value` on its right."""
     if claim.relation == "->":

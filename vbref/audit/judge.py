@@ -12,7 +12,7 @@ import numpy as np
 
 from vbref.audit.attachments import asides, code, conditions, counterexample, equality, refutation
 from vbref.audit.claim import Claim, Entry, Function, Verdict
-from vbref.audit.compare import SEPARATION, distance, is_nan, outcome
+from vbref.audit.compare import SEPARATION, comparable, distance, outcome
 from vbref.audit.independence import shared_functions
 from vbref.audit.trials import Trial, ask, by_oracle, oracles_agree, trial, true_form, with_constant, worst
 
@@ -154,8 +154,12 @@ def _verdict(
         assert claim.reading is not None
         error = worst(claim, claim.reading.value, trials)
         return _notation(error, claim, trials, failures), error
-    if any(is_nan(claim.printed(t.instance)) for t in trials):
-        failures.append("the printed form is NaN on an instance: choose the domain, or call it notation")
+    if not all(
+        comparable(claim, claim.printed(t.instance), truth) for t in trials for truth in t.truths.values()
+    ):
+        failures.append(
+            "the printed form is NaN, or has not the oracles' shape: choose the domain, or call it notation"
+        )
         return None, float("inf")
     form = with_constant(claim) if claim.constant else claim.printed
     error = worst(claim, form, trials)
