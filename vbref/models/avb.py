@@ -36,7 +36,7 @@ import numpy as np
 from vbref.models import door
 from vbref.models.critic import OBJECTIVES
 from vbref.models.decoded import Decoded
-from vbref.models.door import Array, Params, Shapes
+from vbref.models.door import Array, Params
 from vbref.models.likelihood import make_likelihood
 from vbref.models.prior import DiagonalPrior
 from vbref.nn.mlp import MLP
@@ -112,6 +112,7 @@ class AVB(Decoded):
         self.encoder = MLP((data_dim + noise_dim, *hidden, latent_dim), activation, prefix="encoder")
         self.decoder = MLP((latent_dim, *hidden[::-1], self.likelihood.width), activation, prefix="decoder")
         self.critic = MLP((data_dim + latent_dim, *critic_hidden, 1), activation, prefix="critic")
+        self._parts = (self.encoder, self.decoder, self.likelihood, self.critic)
         self._nodes = _standardised_nodes(noise_dim).astype(dtype)
 
     @property
@@ -120,11 +121,6 @@ class AVB(Decoded):
         owns = ("encoder.", "decoder.", "likelihood.")
         critic = Player("critic", self.critic_objective_and_grad, ("critic.",), self.critic_steps)
         return critic, Player("train", self.objective_and_grad, owns)
-
-    def shapes(self) -> Shapes:
-        """The shape of each parameter, by name."""
-        parts = (self.encoder, self.decoder, self.likelihood, self.critic)
-        return {name: shape for part in parts for name, shape in part.shapes().items()}
 
     def init(self, rng: np.random.Generator) -> Params:
         """Networks as `MLP.init` draws them, σ = `sigma`; float32 rounds the same draw."""

@@ -21,6 +21,7 @@ class Observed:
     decoder: MLP
     likelihood: Bernoulli | Gaussian
     _config: dict[str, Any]
+    _parts: tuple[Any, ...]  # that have parameters
 
     @property
     def config(self) -> dict[str, Any]:
@@ -29,7 +30,7 @@ class Observed:
 
     def shapes(self) -> Shapes:
         """The shape of each parameter, by name."""
-        raise NotImplementedError
+        return {name: shape for part in self._parts for name, shape in part.shapes().items()}
 
     def _observe(self, params: Mapping[str, Array], z: Array, own: Array | None = None) -> Array:
         """E[x | z], or x itself by the observation's own noise."""

@@ -42,7 +42,7 @@ from typing import Any
 import numpy as np
 
 from vbref.models import door
-from vbref.models.door import Array, Params, Shapes
+from vbref.models.door import Array, Params
 from vbref.models.energy import EnergyPrior
 from vbref.models.energy_game import EnergyGame
 from vbref.models.likelihood import make_likelihood
@@ -121,11 +121,7 @@ class EnergyPriorVAE(EnergyGame):
             if sampler == "generator"
             else Langevin(latent_dim, langevin_steps, float(langevin_step))
         )
-
-    def shapes(self) -> Shapes:
-        """The shape of each parameter, by name."""
-        parts = (self.encoder, self.decoder, self.likelihood, self.prior, self.sampler)
-        return {name: shape for part in parts for name, shape in part.shapes().items()}
+        self._parts = (self.encoder, self.decoder, self.likelihood, self.prior, self.sampler)
 
     def init(self, rng: np.random.Generator) -> Params:
         """U = 0 and a generator near N(0, I): the start is a VAE with a standard prior."""

@@ -34,7 +34,7 @@ import numpy as np
 
 from vbref.models import door
 from vbref.models.decoded import Observed
-from vbref.models.door import Array, Params, Shapes
+from vbref.models.door import Array, Params
 from vbref.models.likelihood import make_likelihood
 from vbref.models.mixture_prior import MixturePrior
 from vbref.models.posterior import DiagonalPosterior
@@ -87,11 +87,7 @@ class GMVAE(Observed):
         self.encoder = MLP((data_dim, *hidden, self.q_x.width), activation, prefix="encoder")
         self.w_encoder = MLP((data_dim, *hidden, self.q_w.width), activation, prefix="w_encoder")
         self.decoder = MLP((latent_dim, *hidden[::-1], self.likelihood.width), activation, prefix="decoder")
-
-    def shapes(self) -> Shapes:
-        """The shape of each parameter, by name."""
-        parts = (self.encoder, self.w_encoder, self.decoder, self.likelihood, self.prior)
-        return {name: shape for part in parts for name, shape in part.shapes().items()}
+        self._parts = (self.encoder, self.w_encoder, self.decoder, self.likelihood, self.prior)
 
     def init(self, rng: np.random.Generator) -> Params:
         """Networks as `MLP.init` draws them, cluster means standard normal; float32 rounds the same draw."""

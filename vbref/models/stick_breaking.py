@@ -77,11 +77,11 @@ class StickBreakingVAE(Observed):
         self.likelihood = make_likelihood(likelihood, data_dim, scale, sigma)
         self.encoder = MLP((data_dim, *hidden, statistics * (sticks - 1)), activation, prefix="encoder")
         self.decoder = MLP((sticks, *hidden[::-1], self.likelihood.width), activation, prefix="decoder")
+        self._parts = (self.encoder, self.decoder, self.likelihood)
 
     def shapes(self) -> Shapes:
         """The shape of each parameter, by name."""
-        shapes = self.encoder.shapes() | self.decoder.shapes() | self.likelihood.shapes()
-        return shapes | ({_ALPHA: ()} if self.learned else {})
+        return super().shapes() | ({_ALPHA: ()} if self.learned else {})
 
     def init(self, rng: np.random.Generator) -> Params:
         """Networks as `MLP.init` draws them, α₀ = `concentration`; float32 rounds the same draw."""

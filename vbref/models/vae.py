@@ -29,7 +29,7 @@ import numpy as np
 from vbref import bounds
 from vbref.models import door
 from vbref.models.decoded import Decoded
-from vbref.models.door import Array, Params, Shapes
+from vbref.models.door import Array, Params
 from vbref.models.inference import Amortised, PerPoint
 from vbref.models.likelihood import make_likelihood
 from vbref.models.posterior import DiagonalPosterior, FullPosterior
@@ -108,11 +108,7 @@ class VAE(Decoded):
         encoder = MLP((data_dim, *hidden, self.posterior.width), activation, prefix="encoder")
         self.inference = Amortised(encoder) if rows is None else PerPoint(rows, self.posterior.parts())
         self.decoder = MLP((latent_dim, *hidden[::-1], self.likelihood.width), activation, prefix="decoder")
-
-    def shapes(self) -> Shapes:
-        """The shape of each parameter, by name."""
-        parts = (self.inference, self.decoder, self.likelihood, self.prior)
-        return {name: shape for part in parts for name, shape in part.shapes().items()}
+        self._parts = (self.inference, self.decoder, self.likelihood, self.prior)
 
     def init(self, rng: np.random.Generator) -> Params:
         """Networks as `MLP.init` draws them, p(z) = N(0, I), σ = `sigma`; float32 rounds the same draw."""

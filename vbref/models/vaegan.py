@@ -35,7 +35,7 @@ import numpy as np
 from vbref.models import door
 from vbref.models.decoded import Encoded
 from vbref.models.discriminator import Discriminator
-from vbref.models.door import Array, Params, Shapes
+from vbref.models.door import Array, Params
 from vbref.models.likelihood import Bernoulli, make_likelihood
 from vbref.models.posterior import DiagonalPosterior
 from vbref.models.prior import DiagonalPrior
@@ -127,6 +127,7 @@ class VAEGAN(Encoded):
         self.encoder = MLP((data_dim, *hidden, self.posterior.width), activation, prefix="encoder")
         self.decoder = MLP((latent_dim, *hidden[::-1], data_dim), activation, prefix="decoder")
         self.critic = Discriminator(data_dim, tuple(critic_hidden), feature_layer, activation)
+        self._parts = (self.encoder, self.decoder, self.likelihood, self.critic)
 
     @property
     def players(self) -> tuple[Player, ...]:
@@ -139,11 +140,6 @@ class VAEGAN(Encoded):
         if not self.likelihood.shapes():
             return players
         return (*players, Player("likelihood", self.likelihood_objective_and_grad, ("likelihood.",)))
-
-    def shapes(self) -> Shapes:
-        """The shape of each parameter, by name."""
-        parts = (self.encoder, self.decoder, self.likelihood, self.critic)
-        return {name: shape for part in parts for name, shape in part.shapes().items()}
 
     def init(self, rng: np.random.Generator) -> Params:
         """Networks as `MLP.init` draws them, σ = `sigma`; float32 rounds the same draw."""
