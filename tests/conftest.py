@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 
+import pytest
 from hypothesis import settings
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -21,3 +22,15 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 # derandomize: the same examples from run to run, so that a red suite is red for everybody.
 settings.register_profile("vbref", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("vbref")
+
+
+_AS_IMPORTED: dict = {}
+
+
+@pytest.fixture(autouse=True)
+def _same_draws_in_any_order(request):
+    """A module's RNG is, for each test, as it was when all tests were collected."""
+    generator = getattr(request.module, "RNG", None)
+    if generator is not None:
+        bits = generator.bit_generator
+        bits.state = _AS_IMPORTED.setdefault(request.module, bits.state)

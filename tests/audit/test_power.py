@@ -192,6 +192,19 @@ def test_every_reviewed_equivalent_is_still_a_mutant_and_has_a_proof():
     assert len({entry.mutant for entry in entries}) == len(entries)
 
 
+def test_a_test_that_fails_on_the_right_code_kills_nothing(monkeypatch):
+    mutant = run.source("vbref.bounds").mutants[0]
+    left = ["tests/sound.py::test", "tests/broken.py::test"]
+    asked = []
+    monkeypatch.setattr(run, "judged", lambda *_: [(run.Outcome(mutant, "survived", ""), left)])
+    monkeypatch.setattr(run, "passing", lambda tests: left[:1])
+    monkeypatch.setattr(run, "killed_by", lambda source, mutant, tests: asked.extend(tests) or "")
+    with pytest.warns(RuntimeWarning, match="fails by itself: tests/broken.py::test"):
+        (outcome,) = run.measure([mutant], 1)
+    assert outcome.status == "survived"
+    assert asked == left[:1]
+
+
 def test_every_published_mistake_can_be_planted():
     from vbref.audit.power.published import PUBLISHED
 

@@ -5,7 +5,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import vbref
@@ -14,30 +15,63 @@ from vbref.audit.power.mutants import Mutant, Source
 _LIMIT = 300.0
 
 
+def passing(tests: Sequence[str]) -> list[str]:
+    """Return those of the tests (pytest's names) that pass compiled on the right code: others prove nothing."""
+    with _copy() as root:
+        return _named("PASSED", _run(root, "-rp", *tests)) if tests else []
+
+
 def killed_by(source: Source, mutant: Mutant, tests: Sequence[str]) -> str:
-    """Run the tests (pytest's names) against a copy with the mutant in it; return which failed, or ""."""
-    package = Path(vbref.__file__).parent
+    """Run the tests against a copy with the mutant in it; return which failed, or ""."""
+    with _copy() as root:
+        place = root / Path(source.filename).relative_to(Path(vbref.__file__).parents[1])
+        place.write_text(source.text(mutant), encoding="utf-8")
+        try:
+            run = _run(root, "-x", "-rfE", *tests, limit=_LIMIT)
+        except subprocess.TimeoutExpired:
+            return "a compiled test ran past its time limit"
+        failed = [*_named("FAILED", run), *_named("ERROR", run), "a compiled test"]
+        return failed[0].split(" - ")[0] if run.returncode else ""
+
+
+@contextmanager
+def _copy() -> Iterator[Path]:
+    checkout, ignore = Path(vbref.__file__).parents[1], shutil.ignore_patterns("__pycache__")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        ignore = shutil.ignore_patterns("__pycache__")
         for name in ("vbref", "tests"):
-            shutil.copytree(package.parent / name, root / name, ignore=ignore)
-        shutil.copy(package.parent / "pyproject.toml", root)
-        place = root / Path(source.filename).relative_to(package.parent)
-        place.write_text(source.text(mutant), encoding="utf-8")
-        return _first_failure(root, tests)
+            shutil.copytree(checkout / name, root / name, ignore=ignore)
+        shutil.copy(checkout / "pyproject.toml", root)
+        yield root
 
 
-def _first_failure(root: Path, tests: Sequence[str]) -> str:
+def _run(root: Path, *arguments: str, limit: float | None = None) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(root), "NUMBA_CACHE_DIR": str(root / "cache")}
     env.pop("NUMBA_DISABLE_JIT", None)
-    command = [sys.executable, "-m", "pytest", "-o", "addopts=", "-p", "no:xdist", "-p", "no:cacheprovider"]
-    try:
-        run = subprocess.run(
-            [*command, "-x", "-q", "-rf", *tests], cwd=root, env=env, capture_output=True, timeout=_LIMIT
-        )
-    except subprocess.TimeoutExpired:
-        return "a compiled test ran past its time limit"
-    lines = run.stdout.decode(errors="replace").splitlines()
-    failed = [line.split()[1] for line in lines if line.startswith(("FAILED ", "ERROR "))]
-    return (failed or ["a compiled test"])[0] if run.returncode else ""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-o",
+        "addopts=",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:cacheprovider",
+        "-q",
+    ]
+    return subprocess.run(
+        [*command, *arguments],
+        cwd=root,
+        env=env,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=limit,
+    )
+
+
+def _named(word: str, run: subprocess.CompletedProcess[str]) -> list[str]:
+    """The tests that pytest's summary names after the word, for failures with what was raised."""
+    lines = run.stdout.splitlines()
+    return [line.removeprefix(f"{word} ") for line in lines if line.startswith(f"{word} ")]

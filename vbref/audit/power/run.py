@@ -6,13 +6,14 @@ import random
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from vbref.audit.power.compiled import killed_by
+from vbref.audit.power.compiled import killed_by, passing
 from vbref.audit.power.equivalents import equivalents
 from vbref.audit.power.modules import formula_modules, room_of, tests_folder, tests_of
 from vbref.audit.power.mutants import Mutant, Source, read
@@ -93,21 +94,31 @@ def _measure_room(room: str, mutants: list[Mutant], jobs: int, progress: Progres
     if folder is None and not room.startswith("audit."):
         raise NoTests("--power judges formulas by the tests, which are in the source checkout only")
     files = tests_of(room, folder) if folder else []
-    survived: list[tuple[Outcome, list[str]]] = []
+    survived: list[Outcome] = []
+    left: Sequence[str] = []
     for outcome, left in judged(mutants, files, jobs, progress):
         if outcome.status == "survived" and left:
-            survived.append((outcome, left))
+            survived.append(outcome)
         else:
             yield outcome
+    asked = _sound(left) if survived else []
     with ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(lambda pair: _second_chance(*pair), survived)
+        yield from pool.map(lambda outcome: _second_chance(outcome, asked), survived)
+
+
+def _sound(tests: Sequence[str]) -> list[str]:
+    """Return the tests that pass on the right code when they run without the others; warn of the rest."""
+    sound = passing(tests)
+    for name in sorted(set(tests) - set(sound)):
+        warnings.warn(f"not asked, since it fails by itself: {name}", RuntimeWarning, stacklevel=2)
+    return sound
 
 
 def _second_chance(outcome: Outcome, tests: Sequence[str]) -> Outcome:
     """Judge a survivor by the tests left, those named for its module first: a first failure ends the run."""
     own = outcome.mutant.module.rsplit(".", 1)[-1]
     ordered = sorted(tests, key=lambda name: own not in name.split("::")[0])
-    by = killed_by(source(outcome.mutant.module), outcome.mutant, ordered)
+    by = killed_by(source(outcome.mutant.module), outcome.mutant, ordered) if tests else ""
     return Outcome(outcome.mutant, "killed", by) if by else outcome
 
 
