@@ -33,7 +33,7 @@ def random_case(d, *lead):
 
 
 def near(cov, step):
-    """cov + a symmetric change of relative size `step`, symmetric to the last bit; to 0.1 it stays definite."""
+    """cov + a symmetric change of relative size `step`, symmetric to the last bit, definite to 0.1."""
     change = RNG.uniform(-0.5, 0.5, size=cov.shape) / len(cov)
     scale = np.sqrt(np.diag(cov))
     return cov + step * (change + change.T) * np.minimum(scale[:, None], scale) ** 2

@@ -16,7 +16,7 @@ _LIMIT = 300.0
 
 
 def passing(tests: Sequence[str]) -> list[str]:
-    """Return those of the tests (pytest's names) that pass compiled on the right code: others prove nothing."""
+    """Return those of the tests (pytest's names) that pass compiled on the right code."""
     with _copy() as root:
         return _named("PASSED", _run(root, "-rp", *tests)) if tests else []
 
