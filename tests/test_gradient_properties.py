@@ -239,6 +239,10 @@ LOG_W, SCORE = np.zeros((3, 2)), np.zeros((3, 2, 5))
     ("call", "message"),
     [
         (lambda: gradients.leave_one_out(LOG_W[:1]), "signal must have K >= 2 samples"),
+        (
+            lambda: gradients.optimal_baseline(LOG_W[:1], SCORE[:1], leave_out=True),
+            "signal must have K >= 2 samples",
+        ),
         (lambda: gradients.vimco(LOG_W[:1], SCORE[:1]), "log_w must have K >= 2 samples"),
         (
             lambda: gradients.vimco_signal(LOG_W, control="mean"),

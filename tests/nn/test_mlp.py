@@ -144,6 +144,13 @@ def test_misfits_are_named(params, x, message):
         mlp.forward({name: p for name, p in merged.items() if p is not None}, x)
 
 
+def test_widths_may_be_any_sequence_and_stay_as_given():
+    widths = [3, 4, 2]
+    mlp = MLP(widths)
+    widths[1] = 7
+    assert mlp == MLP((3, 4, 2))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
