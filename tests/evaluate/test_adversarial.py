@@ -26,8 +26,36 @@ def test_coverage_of_the_same_law_and_of_a_lost_mode():
     assert adversarial.coverage(real, same[:1].repeat(800, axis=0)) < 0.03
 
 
-@pytest.mark.parametrize("bad", [{"neighbours": 0}, {"neighbours": 5}, {"fake": np.ones((0, 2))}])
-def test_bad_input(bad):
-    given = {"real": np.eye(5, 2), "fake": np.eye(3, 2)} | bad
-    with pytest.raises(ValueError, match="neighbours must be"):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_coverage_far_from_the_origin(dtype):
+    """Each fake is further off than any real row; squares of the rows themselves would round that away."""
+    real = (np.arange(8)[:, None] + np.array([4e6, 0])).astype(dtype)
+    assert adversarial.coverage(real, real + dtype(8), neighbours=1) == 1 / 8
+    assert adversarial.coverage(real, real[:1], neighbours=1) == 2 / 8
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"neighbours": 0}, "neighbours must be an integer >= 1, was 0"),
+        ({"neighbours": 2.0}, "neighbours must be an integer >= 1, was 2.0"),
+        ({"neighbours": 5}, "neighbours must be below the 5 rows of real, was 5"),
+        ({"fake": np.ones((0, 2))}, "fake must have at least one row"),
+        ({"real": np.ones(5)}, r"real must have shape \(\*, \*\), has \(5,\)"),
+        ({"fake": np.eye(3)}, r"fake must have shape \(\*, 2\), has \(3, 3\)"),
+        ({"real": 1e200 * np.eye(5, 2)}, "real must have rows whose squared distances"),
+    ],
+)
+def test_bad_rows_are_named(bad, message):
+    given = {"real": np.eye(5, 2), "fake": np.eye(3, 2), "neighbours": 4} | bad
+    with pytest.raises(ValueError, match=message):
         adversarial.coverage(**given)
+
+
+@pytest.mark.parametrize("measure", [adversarial.saturation, adversarial.accuracy])
+@pytest.mark.parametrize("sizes", [(0, 2), (2, 0)])
+def test_no_logits_are_refused(measure, sizes):
+    with pytest.raises(
+        ValueError, match="t_real and t_fake must have a logit each, have {} and {}".format(*sizes)
+    ):
+        measure(*map(np.ones, sizes))

@@ -8,7 +8,7 @@ from vbref.evaluate import clustering, diagnostics
 
 def test_the_exemplar_rule_by_hand():
     scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.45, 0.55]])
-    labels = np.array([7, 3, 3, 7])
+    labels = [7, 3, 3, 7]
     found = clustering.exemplar_labels(scores, labels)
     assert found.tolist() == [7, 3]
     assert clustering.clustering_accuracy(scores, labels, found) == 0.5
@@ -52,8 +52,35 @@ def test_k_means_with_as_many_centres_as_rows_and_with_rows_that_are_equal():
     x = np.array([[0.0], [1.0], [5.0]])
     assert sorted(clustering.k_means(x, 3, np.random.default_rng(0)).ravel()) == [0, 1, 5]
     assert np.isfinite(clustering.k_means(np.ones((4, 2)), 2, np.random.default_rng(0))).all()
-    with pytest.raises(ValueError, match="k must be between 1 and the 3 rows"):
-        clustering.k_means(x, 4, np.random.default_rng(0))
+
+
+def test_k_means_far_from_the_origin():
+    x = 1e9 + np.array([[0.0], [1.0], [5.0], [6.0]])
+    assert sorted(clustering.k_means(x, 2, 0).ravel() - 1e9) == [0.5, 5.5]
+    assert clustering.centre_scores(x, x[:1] + 2).tolist() == [[-4], [-1], [-9], [-16]]
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"k": 4}, "k must be at most the 3 rows of x, was 4"),
+        ({"k": 0}, "k must be an integer >= 1, was 0"),
+        ({"k": 2.0}, "k must be an integer >= 1, was 2.0"),
+        ({"restarts": 0}, "restarts must be an integer >= 1, was 0"),
+        ({"rng": None}, "rng must be"),
+        ({"x": np.ones(3)}, r"x must have shape \(\*, \*\), has \(3,\)"),
+        ({"x": 1e200 * np.eye(3)}, "x must have rows whose squared distances"),
+    ],
+)
+def test_k_means_names_bad_input(bad, message):
+    with pytest.raises(ValueError, match=message):
+        clustering.k_means(**{"x": np.eye(3), "k": 2, "rng": 0} | bad)
+
+
+@pytest.mark.parametrize(("x", "centres", "name"), [((3,), (1, 3), "x"), ((2, 3), (3,), "centres")])
+def test_centre_scores_names_what_does_not_fit(x, centres, name):
+    with pytest.raises(ValueError, match=f"{name} must have shape"):
+        clustering.centre_scores(np.ones(x), np.ones(centres))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +95,16 @@ def test_k_means_with_as_many_centres_as_rows_and_with_rows_that_are_equal():
 def test_bad_input_is_named(scores, labels, message):
     with pytest.raises(ValueError, match=message):
         clustering.exemplar_labels(scores, labels)
+    with pytest.raises(ValueError, match=message):
+        clustering.clustering_accuracy(scores, labels, [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("clusters", "own", "message"), [(2, [1], "cluster_labels must have shape"), (0, [], "clusters must be")]
+)
+def test_clustering_accuracy_wants_a_label_for_each_of_its_clusters(clusters, own, message):
+    with pytest.raises(ValueError, match=message):
+        clustering.clustering_accuracy(np.ones((3, clusters)), [1, 1, 1], own)
 
 
 def test_active_units_are_those_whose_mean_moves_with_x():
@@ -86,3 +123,21 @@ def test_effective_clusters_and_confidence_at_their_ends():
     assert diagnostics.confidence(np.full((5, 4), 0.25)) == 0.25
     with pytest.raises(ValueError, match="responsibilities"):
         diagnostics.confidence(np.full((5, 4), 0.3))
+
+
+@pytest.mark.parametrize(
+    ("measure", "name"),
+    [
+        (diagnostics.unit_activity, "means"),
+        (diagnostics.active_units, "means"),
+        (diagnostics.effective_clusters, "responsibilities"),
+        (diagnostics.confidence, "responsibilities"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((1,), "must have shape"), ((1, 1, 1), "must have shape"), ((0, 1), "must have at least")],
+)
+def test_measures_of_rows_want_rows(measure, name, shape, message):
+    with pytest.raises(ValueError, match=f"{name} {message}"):
+        measure(np.ones(shape))

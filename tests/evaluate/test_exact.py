@@ -115,6 +115,7 @@ def test_table_is_the_sum_over_states():
     np.testing.assert_allclose(exact.table(np.log(joint)), np.log(joint.sum(axis=-1)), rtol=1e-13)
     assert exact.table(np.array([-np.inf, -1000.0, -np.inf])) == -1000
     assert exact.table(np.array([-np.inf, -np.inf])) == -np.inf
+    assert exact.table(np.ones((0, 2))).shape == (0,)
 
 
 @pytest.mark.parametrize("bad", [[0.0, np.nan], [0.0, np.inf], []])
@@ -130,15 +131,42 @@ def test_table_refuses_integers_and_other_axes():
         exact.table([0.0, 1.0], axis=1)
     with pytest.raises(ValueError, match="axis must be an axis of log_joint"):
         exact.table([0.0, 1.0], axis=0.5)
+    with pytest.raises(ValueError, match=r"axis must name each axis of log_joint once, was \(1, -1\)"):
+        exact.table(np.ones((2, 2)), axis=(1, -1))
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("mean", 1.0), ("weight", np.ones((1, 2))), ("noise_cov", np.eye(2))]
+    ("name", "value"),
+    [
+        ("mean", 1.0),
+        ("x", np.zeros(3)),
+        ("x", np.zeros((4, 1))),
+        ("weight", np.ones((1, 2))),
+        ("noise_cov", np.eye(2)),
+    ],
 )
 def test_linear_gaussian_names_what_does_not_fit(name, value):
     good = {"x": np.zeros((4, 3)), "weight": np.ones((1, 3)), "mean": np.zeros(3), "noise_cov": np.eye(3)}
     with pytest.raises(ValueError, match=f"{name} must have shape"):
         exact.linear_gaussian(**good | {name: value})
+
+
+@pytest.mark.parametrize(
+    ("weight", "noise_cov", "message"),
+    [
+        (1.0, np.eye(3) + np.triu(np.ones((3, 3)), 1) / 2, "must be symmetric"),
+        (1.0, -np.eye(3), "must be positive definite"),
+        (1e200, np.eye(3), "must be finite"),
+    ],
+)
+def test_linear_gaussian_names_a_covariance_that_is_none(weight, noise_cov, message):
+    with pytest.raises(ValueError, match=f"weightᵀ weight \\+ noise_cov {message}"):
+        exact.linear_gaussian(np.zeros((4, 3)), np.full((1, 3), weight), np.zeros(3), noise_cov)
+
+
+def test_linear_gaussian_at_rows_beyond_the_dtype_is_minus_infinity():
+    found = exact.linear_gaussian(np.full((1, 2), 1e200), np.ones((1, 2)), np.zeros(2), np.eye(2))
+    assert found.tolist() == [-np.inf]
 
 
 def test_quadrature_refuses_rules_that_numpy_cannot_make_and_no_rows():

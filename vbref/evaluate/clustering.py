@@ -13,41 +13,62 @@ def exemplar_labels(scores: ArrayLike, labels: ArrayLike) -> NDArray[np.generic]
     """The label of each cluster (C,): that of the row which belongs to it most, argmax_i scores[i, k].
 
     The rule of Dilokthanakul et al. (2016), after Makhzani et al. (2015). `scores` (N, C) are
-    responsibilities, or for k-means minus the distances; `labels` (N,).
+    responsibilities, or for k-means minus the distances; `labels` (N,). Raises ValueError for no rows.
     """
+    scores, labels = _labelled(scores, labels)
+    return labels[scores.argmax(axis=0)]
+
+
+def clustering_accuracy(scores: ArrayLike, labels: ArrayLike, cluster_labels: ArrayLike) -> float:
+    """The share of rows whose best cluster, argmax_k scores[i, k], has their label.
+
+    `scores` (N, C), `labels` (N,), `cluster_labels` (C,). Raises ValueError for no rows and no clusters.
+    """
+    scores, labels = _labelled(scores, labels)
+    check.size(clusters=scores.shape[1])
+    own = np.asarray(cluster_labels)
+    check.shape("cluster_labels", own, (scores.shape[1],))
+    return float((own[scores.argmax(axis=1)] == labels).mean())
+
+
+def _labelled(scores: ArrayLike, labels: ArrayLike) -> tuple[check.FloatArray, NDArray[np.generic]]:
     (scores,) = check.floats(scores=scores)
     check.shape("scores", scores, (None, None))
     labels = np.asarray(labels)
     check.shape("labels", labels, (len(scores),))
     if len(scores) == 0:
         raise ValueError("scores must have at least one row, has none")
-    return labels[scores.argmax(axis=0)]
-
-
-def clustering_accuracy(scores: ArrayLike, labels: ArrayLike, cluster_labels: ArrayLike) -> float:
-    """The share of rows whose best cluster, argmax_k scores[i, k], has their label."""
-    return float((np.asarray(cluster_labels)[np.argmax(scores, axis=1)] == np.asarray(labels)).mean())
+    return scores, labels
 
 
 def k_means(x: ArrayLike, k: int, rng: np.random.Generator, *, restarts: int = 10) -> NDArray[np.float64]:
     """Centres (k, D) of the rows x (N, D), with the least squared distance of `restarts` runs from k-means++.
 
-    ValueError for k > N.
+    Raises ValueError for k > N, and for rows so far apart that the squares overflow.
     """
     (x,) = check.floats(x=x)
     check.shape("x", x, (None, None))
-    if not 1 <= k <= len(x):
-        raise ValueError(f"k must be between 1 and the {len(x)} rows of x, was {k}")
+    check.size(k=k, restarts=restarts)
+    if k > len(x):
+        raise ValueError(f"k must be at most the {len(x)} rows of x, was {k}")
+    rng = check.generator(rng)
     rows = x.astype(np.float64)
-    found = [_settled(rows, _seeded(rows, k, rng)) for _ in range(restarts)]
+    try:
+        with np.errstate(over="raise"):
+            found = [_settled(rows, _seeded(rows, k, rng)) for _ in range(restarts)]
+    except FloatingPointError:
+        raise ValueError("x must have rows whose squared distances stay within float64") from None
     return min(found, key=lambda centres: -centre_scores(rows, centres).max(axis=1).sum())
 
 
-def centre_scores(x: ArrayLike, centres: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Minus the squared distance of each row to each centre, (N, C)."""
-    rows = np.asarray(x, np.float64)
-    cross = 2 * rows @ centres.T
-    return cross - np.square(rows).sum(axis=1)[:, None] - np.square(centres).sum(axis=1)
+def centre_scores(x: ArrayLike, centres: ArrayLike) -> NDArray[np.float64]:
+    """Minus the squared distance of each row x (N, D) to each centre (C, D): (N, C), float64."""
+    from scipy.spatial.distance import cdist
+
+    (rows,), (centres,) = check.floats(x=x), check.floats(centres=centres)
+    check.shape("x", rows, (None, None))
+    check.shape("centres", centres, (None, rows.shape[1]))
+    return -cdist(rows, centres, "sqeuclidean")
 
 
 def _seeded(x: NDArray[np.float64], k: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -10,9 +10,10 @@ _ACTIVE = 0.01
 
 
 def unit_activity(means: ArrayLike) -> NDArray[np.floating]:
-    """Var_x E[z_d | x] of each latent coordinate, (D,), from posterior means (N, D)."""
+    """Var_x E[z_d | x] of each latent coordinate, (D,), from posterior means (N, D), N >= 1."""
     (means,) = check.floats(means=means)
     check.shape("means", means, (None, None))
+    _some("means", means)
     return means.var(axis=0)
 
 
@@ -40,4 +41,10 @@ def _rows(responsibilities: ArrayLike) -> FloatArray:
     (r,) = check.floats(responsibilities=responsibilities)
     check.shape("responsibilities", r, (None, None))
     check.probabilities(responsibilities=r)
+    _some("responsibilities", r)
     return r
+
+
+def _some(name: str, rows: FloatArray) -> None:
+    if len(rows) == 0:
+        raise ValueError(f"{name} must have at least one row, has none")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vbref.dist.multivariate_normal import cholesky
 from vbref.numerics import check
 
 _MOST_NODES = 1_000_000
@@ -21,16 +22,19 @@ def table(log_joint: ArrayLike, axis: int | tuple[int, ...] = -1) -> Any:
     """log p(x) = log Σ_z p(x, z) for a finite table of log p(x, z), in nats; impossible states are −inf.
 
     `axis` is the axis, or the axes, of the states z. Raises ValueError for NaN, +inf, a dtype other than
-    float32 or float64, no states and another axis.
+    float32 or float64, no states, and an axis that is not there or is named twice.
     """
     (log_joint,) = check.below_infinity(log_joint=log_joint)
     axes = np.atleast_1d(axis)
     if axes.dtype.kind != "i" or not all(-log_joint.ndim <= a < log_joint.ndim for a in axes):
         raise ValueError(f"axis must be an axis of log_joint, of shape {log_joint.shape}; was {axis!r}")
-    if math.prod(log_joint.shape[a] for a in axes) == 0:
+    if len({a % log_joint.ndim for a in axes}) < len(axes):
+        raise ValueError(f"axis must name each axis of log_joint once, was {axis!r}")
+    states = math.prod(log_joint.shape[a] for a in axes)
+    if states == 0:
         raise ValueError(f"log_joint must have at least one state, has shape {log_joint.shape}")
     last = np.moveaxis(log_joint, axes, range(-len(axes), 0))
-    return np.logaddexp.reduce(last.reshape(*last.shape[: -len(axes)], -1), axis=-1)
+    return np.logaddexp.reduce(last.reshape(*last.shape[: -len(axes)], states), axis=-1)
 
 
 def quadrature(model: Any, params: Mapping[str, Any], x: NDArray[Any], *, nodes: int = 40) -> NDArray[Any]:
@@ -78,17 +82,15 @@ def linear_gaussian(x: ArrayLike, weight: ArrayLike, mean: ArrayLike, noise_cov:
 
     `x` (N, D), `weight` (latent, D), `mean` (D,), `noise_cov` (D, D). Integrating z ~ N(0, I) out of
     x = z W + mean + noise leaves a normal with covariance WᵀW + noise_cov. Raises ValueError where that is
-    not positive definite.
+    not finite, symmetric and positive definite.
     """
     x, weight, mean, noise_cov = check.floats(x=x, weight=weight, mean=mean, noise_cov=noise_cov)
     check.shape("mean", mean, (None,))
     check.shape("x", x, (None, len(mean)))
     check.shape("weight", weight, (None, len(mean)))
     check.shape("noise_cov", noise_cov, (len(mean), len(mean)))
-    try:
-        factor = np.linalg.cholesky(weight.T @ weight + noise_cov)
-    except np.linalg.LinAlgError:
-        raise ValueError("weightᵀ weight + noise_cov must be positive definite, is not") from None
-    whitened = np.linalg.solve(factor, (x - mean).T)
-    log_det = 2 * np.log(np.diagonal(factor)).sum()
-    return -((whitened * whitened).sum(axis=0) + log_det + len(mean) * math.log(2 * math.pi)) / 2
+    with np.errstate(over="ignore"):
+        factor = cholesky(weight.T @ weight + noise_cov, "weightᵀ weight + noise_cov")
+        whitened = np.linalg.solve(factor, (x - mean).T)
+        log_det = 2 * np.log(np.diagonal(factor)).sum()
+        return -((whitened * whitened).sum(axis=0) + log_det + len(mean) * math.log(2 * math.pi)) / 2
