@@ -107,7 +107,7 @@ def test_kl_of_a_product_is_the_sum(q, p, r, s):
     assert kl.categorical(joint_q, joint_p) == pytest.approx(separate, rel=1e-12, abs=1e-24)
 
 
-@pytest.mark.parametrize("p", [1e-9, 0.3 * (1 + 1e-9), 0.8, 1 - 1e-9])
+@pytest.mark.parametrize("p", [1e-307, 1e-9, 0.3 * (1 + 1e-9), 0.8, 1 - 1e-9])
 @pytest.mark.parametrize("q", [1e-100, 1e-9, 0.3, 1 - 1e-9])
 def test_bernoulli_grad_against_400_digits(q, p):
     a, b = mp.mpf(q), mp.mpf(p)
@@ -121,6 +121,12 @@ def test_bernoulli_grad_is_the_derivative():
         want = [mp.diff(exact_bernoulli, (0.2, 0.7), n) for n in ((1, 0), (0, 1))]
     for got, value in zip(kl.bernoulli_grad(0.2, 0.7), want, strict=True):
         assert_close(got, value, 1e-14)
+
+
+def test_bernoulli_grad_where_the_ratio_overflows():
+    d_q, d_p = kl.bernoulli_grad(0.5, 5e-324)
+    assert_close(d_q, -mp.log(mp.mpf(5e-324)), 1e-15)
+    assert d_p == -np.inf
 
 
 def test_bernoulli_grad_at_the_ends():

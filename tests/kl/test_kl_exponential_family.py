@@ -266,6 +266,7 @@ def test_dirichlet_gradient():
     q, p = np.array([0.3, 2.0, 5.0]), np.array([1.3, 0.2, 4.0])
     want = gradient(lambda *v: exact_dirichlet(v[:3], v[3:]), reals(*q, *p))
     np.testing.assert_allclose(np.concatenate(dirichlet_grad(q, p)), want, rtol=1e-12)
+    assert [list(grad) for grad in dirichlet_grad(q[:1], p[:1])] == [[0], [0]]
 
 
 @pytest.mark.parametrize("far", [1.0, 1e-6])

@@ -49,21 +49,20 @@ def split_kl(a_q, a_p, d_a, b_q, b_p, d_b):
     B; the last one's means agree, and leave Σ_{x ∈ a, b} x_p (w_x − 1 − log w_x) + D(x_q → x_p), less
     D(s_q → s_p).
     """
-    if a_q + a_p < b_q + b_p:
+    if a_p < b_p:
         a_q, a_p, d_a, b_q, b_p, d_b = b_q, b_p, d_b, a_q, a_p, d_a
     s_q, s_p, d_s = a_q + b_q, a_p + b_p, d_a + d_b
-    growth, log_growth = d_s / s_q, log_ratio(s_q, s_p, d_s)
-    means = scaled_mean_kl(a_q, a_p, d_a, growth, log_growth) + scaled_mean_kl(
-        b_q, b_p, d_b, growth, log_growth
-    )
+    log_growth = log_ratio(s_q, s_p, d_s)
+    means = scaled_mean_kl(a_q, a_p, d_a, log_growth) + scaled_mean_kl(b_q, b_p, d_b, log_growth)
     return means + stirling_bregman(b_q, b_p, d_b) + _sum_drop(a_q, a_p, d_a, b_q, b_p, d_b)
 
 
 @scalar
 def _sum_drop(a_q, a_p, d_a, b_q, b_p, d_b):
-    """D(a_q → a_p) − D(a_q + b_q → a_p + b_p), D of g(x) = log Γ(x) − x log x + x, where a is the larger.
+    """D(a_q → a_p) − D(a_q + b_q → a_p + b_p), D of g(x) = log Γ(x) − x log x + x, where a_p ≥ b_p.
 
-    Where b is small this is of order b, and a plain difference loses what b is smaller than one.
+    Where b is small this is of order b, and a plain difference loses what b is smaller than one. (If a falls
+    as b grows, the KL itself is not small.)
     """
     tenth = type(a_q)(0.1)
     small_q = b_q < tenth * a_q and b_q < tenth
@@ -71,7 +70,7 @@ def _sum_drop(a_q, a_p, d_a, b_q, b_p, d_b):
     if small_q and small_p:
         return -_joined(a_q, a_p, d_a, b_q, b_p, d_b)
     s_q, s_p = a_q + b_q, a_p + b_p
-    if small_q and abs(d_a) > type(a_q)(0.5) * a_q:  # b joins q alone, and then p
+    if small_q and d_a > type(a_q)(0.5) * a_q:  # b joins q alone, and then p
         joined_p = stirling_gap(s_p) - stirling_gap(a_p) - b_p * stirling_gap_slope(s_q)
         return -_joined(a_q, a_p, d_a, b_q, type(a_q)(0), -b_q) - joined_p
     return stirling_bregman(a_q, a_p, d_a) - stirling_bregman(s_q, s_p, d_a + d_b)
@@ -95,10 +94,10 @@ def _joined(a_q, a_p, d_a, b_q, b_p, d_b):
 def _joining_slope(x, y, d, b_q, b_p, d_b):
     """The derivative by v of D(x + v b_q → y + v b_p) at v = 0: b_p (g′(y) − g′(x)) − b_q d g″(x).
 
-    Near equality, the same as d_b (g′(y) − g′(x)) + b_q D_{g′}(x → y).
+    Unless y is far below x, as d_b (g′(y) − g′(x)) + b_q D_{g′}(x → y), where both are of second order.
     """
     difference = digamma_difference(x, y, d) - log_ratio(x, y, d)
-    if abs(d) > type(x)(0.5) * x:
+    if type(x)(2) * y < x:
         return b_p * difference - b_q * (d * (trigamma(x) - type(x)(1) / x))
     return d_b * difference + b_q * (digamma_bregman(x, y, d) + log_bregman(x, y, d))
 
@@ -116,14 +115,12 @@ def _slope_q(a, a_p, d_a, b, b_p, d_b):
     """(d_a + d_b) ψ′(s) − d_a ψ′(a) with s = a + b, as d_b ψ′(s) + d_a (ψ′(s) − ψ′(a)): b may be small.
 
     Where a is large, 1/x is taken out of ψ′ and leaves (d_b − d_a b/a)/s = (b_p − a_p b/a)/s, which may be as
-    small as the rest: d is nearly −q wherever p is small beside q.
+    small as the rest: d is nearly −q wherever p is small beside q, and there the second form is due.
     """
     s = a + b
     if a <= type(a)(12):
         return trigamma_times(d_b, s) + trigamma_difference_times(d_a, a, s, b)
-    half = type(a)(0.5)
-    near = abs(d_a) < half * a and abs(d_b) < half * b
-    means = d_b - d_a * (b / a) if near else b_p - a_p * (b / a)
+    means = d_b - d_a * (b / a) if a < type(a)(2) * a_p else b_p - a_p * (b / a)
     return means / s + d_b * stirling_gap_curvature(s) + curvature_difference_times(d_a, a, s, b)
 
 

@@ -22,18 +22,16 @@ from vbref.numerics.special import (
 
 
 @scalar
-def scaled_mean_kl(a_q, a_p, d_a, growth, log_growth):
-    """a_p (w − 1 − log w), where w = a_q (1 + growth)/a_p, d_a = a_p − a_q and log_growth = log(1 + growth).
+def scaled_mean_kl(a_q, a_p, d_a, log_growth):
+    """a_p (w − 1 − log w), where w = a_q e^log_growth / a_p and d_a = a_p − a_q.
 
-    For gammas growth is b_p/b_q − 1, and w the ratio of the means.
+    For gammas log_growth is log(b_p/b_q), and w the ratio of the means.
     """
-    half = type(growth)(0.5)
     log_w = log_growth - log_ratio(a_q, a_p, d_a)
-    if log_w > type(growth)(50):
-        return math.exp(log_w + math.log(a_p)) - a_p * (type(growth)(1) + log_w)  # w may overflow
-    near = abs(growth) < half and abs(d_a) < half * a_q
-    t = (a_q * growth - d_a) / a_p if near else math.expm1(log_w)  # w − 1
-    return a_p * (log1p_deficit(t) if abs(t) < half else t - log_w)
+    if log_w > type(a_q)(50):
+        return math.exp(log_w + math.log(a_p))  # w may overflow, and 1 + log w is below its rounding
+    t = math.expm1(log_w)
+    return a_p * (log1p_deficit(t) if abs(t) < type(a_q)(0.5) else t - log_w)
 
 
 @scalar
@@ -45,10 +43,9 @@ def gamma_kl(a_q, b_q, a_p, b_p):
     (b_p/b_q − 1) becomes this one when a log a − a is taken out of log Γ and joins the logarithms of
     rates.
     """
-    d_a, d_b = a_p - a_q, b_p - b_q
-    return scaled_mean_kl(a_q, a_p, d_a, d_b / b_q, log_ratio(b_q, b_p, d_b)) + stirling_bregman(
-        a_q, a_p, d_a
-    )
+    d_a = a_p - a_q
+    means = scaled_mean_kl(a_q, a_p, d_a, log_ratio(b_q, b_p, b_p - b_q))
+    return means + stirling_bregman(a_q, a_p, d_a)
 
 
 @scalar

@@ -42,10 +42,10 @@ _NEAR = 0.25
 
 
 @scalar
-def scale_kl(nu_q, nu_p, excess, log_ratio):
-    """y (w − 1 − log w) with w = λx/y and λ = 1 + excess."""
+def scale_kl(nu_q, nu_p, log_ratio):
+    """y (w − 1 − log w) with w = λx/y."""
     half = type(nu_q)(0.5)
-    return scaled_mean_kl(half * nu_q, half * nu_p, half * (nu_p - nu_q), excess, log_ratio)
+    return scaled_mean_kl(half * nu_q, half * nu_p, half * (nu_p - nu_q), log_ratio)
 
 
 @scalar
@@ -79,9 +79,9 @@ def shape_slope_p(nu_q, nu_p, row):
 
 
 @loop
-def _kl_loop(nu_q, nu_p, row, excess, log_ratio, out):
+def _kl_loop(nu_q, nu_p, row, log_ratio, out):
     for i in range(out.shape[0]):
-        out[i] = scale_kl(nu_q[i], nu_p[i], excess[i], log_ratio[i]) + shape_kl(nu_q[i], nu_p[i], row[i])
+        out[i] = scale_kl(nu_q[i], nu_p[i], log_ratio[i]) + shape_kl(nu_q[i], nu_p[i], row[i])
 
 
 @loop
@@ -106,8 +106,8 @@ def wishart(df_q: ArrayLike, scale_q: ArrayLike, df_p: ArrayLike, scale_p: Array
     ValueError otherwise.
     """
     nu_q, v_q, nu_p, v_p = _checked(df_q, scale_q, df_p, scale_p)
-    excess, log_ratio, off = _scale_ratio(v_q, v_p)
-    rows = _per_row(_kl_loop, nu_q, nu_p, v_q, excess=excess, log_ratio=log_ratio)
+    _, log_ratio, off = _scale_ratio(v_q, v_p)
+    rows = _per_row(_kl_loop, nu_q, nu_p, v_q, log_ratio=log_ratio)
     return (rows + nu_q / 2 * off)[()]
 
 
