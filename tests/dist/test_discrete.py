@@ -156,8 +156,32 @@ def test_float32_stays_float32():
         (lambda: categorical.log_prob_logits(0, np.array([0.5, np.nan])), "logits"),
         (lambda: categorical.log_prob_logits(0, np.empty((2, 0))), "logits"),
         (lambda: categorical.sample(np.array(-0.1), np.array([1.0])), "noise"),
+        (lambda: categorical.sample(0.5, np.array([0.5, 0.6])), "probs"),
     ],
 )
 def test_bad_input_is_named(call, name):
     with pytest.raises(ValueError, match=rf"\b{name} must"):
         call()
+
+
+@pytest.mark.parametrize(
+    ("module", "probs"), [(bernoulli, np.full(2, 0.5)), (categorical, np.full((2, 4), 0.25))]
+)
+def test_noise_that_does_not_broadcast_is_named(module, probs):
+    with pytest.raises(ValueError, match=r"do not broadcast: noise has shape \(3,\)"):
+        module.sample(np.full(3, 0.5), probs)
+
+
+def test_categorical_rows_are_as_one_by_one():
+    logits, labels = np.random.default_rng(5).normal(size=(4, 3)), np.array([2, 0, 1, 1])
+    probs = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    for function, parameter in (
+        (categorical.log_prob_logits, logits),
+        (categorical.log_prob_logits_grad, logits),
+        (categorical.log_prob, probs),
+        (categorical.log_prob_grad, probs),
+    ):
+        whole = np.squeeze(function(labels, parameter))
+        np.testing.assert_array_equal(
+            whole, [np.squeeze(function(k, row)) for k, row in zip(labels, parameter, strict=True)]
+        )

@@ -431,6 +431,15 @@ def test_outside_the_support_is_refused_and_the_boundary_has_its_limit(module):
         ]
 
 
+@pytest.mark.parametrize(
+    ("module", "noise"), [*product((beta, gamma, kumaraswamy), (-1e-9, 1.5)), (gamma, 1.0)]
+)
+def test_noise_outside_its_range_is_refused(module, noise):
+    for function in (module.sample, module.sample_grad):
+        with pytest.raises(ValueError, match=r"\bnoise must be in"):
+            function(noise, 2.0, 3.0)
+
+
 @pytest.mark.parametrize("module", [beta, gamma, kumaraswamy], ids=lambda m: m.__name__)
 def test_boundary_gradients_are_limits_not_nan(module):
     for x, a, b in product((0.0, 1.0), (0.5, 1.0, 2.0), (0.5, 1.0, 2.0)):

@@ -203,6 +203,13 @@ def test_dirichlet_faces_and_one_category():
     assert dirichlet.sample(one / 2, one * 3) == 1
 
 
+def test_dirichlet_rows_are_as_one_by_one():
+    alpha = RNG.uniform(0.1, 9.0, (4, 3))
+    for function in (dirichlet.mean, dirichlet.covariance, dirichlet.entropy, dirichlet.entropy_grad):
+        whole = np.squeeze(function(alpha))
+        np.testing.assert_allclose(whole, [np.squeeze(function(row)) for row in alpha], rtol=1e-13)
+
+
 def test_dirichlet_samples_have_their_marginals_also_for_tiny_concentrations():
     u = RNG.uniform(size=(4000, 3))
     for alpha in (np.array([0.7, 2.0, 3.5]), np.array([0.05, 0.2, 0.1])):
@@ -357,11 +364,20 @@ EYE, SKEW, HALF = np.eye(2), np.array([[1.0, 1.0], [0.0, 1.0]]), np.full(2, 0.5)
             "scale_tril must be lower",
         ),
         (lambda: multivariate_normal.log_prob_tril(HALF, HALF, -EYE), "diagonal of scale_tril must be > 0"),
+        (
+            lambda: multivariate_normal.log_prob_tril(HALF, HALF, np.ones((3, 2))),
+            "scale_tril must have shape",
+        ),
+        (
+            lambda: multivariate_normal.sample_tril_backward(np.ones((3, 2)), HALF, HALF, EYE),
+            r"d_x must have shape \(2\)",
+        ),
         (lambda: multivariate_normal.entropy(HALF.astype(np.float32), EYE), "share one dtype"),
         (lambda: dirichlet.log_prob(HALF, np.zeros(2)), "concentration must be > 0"),
         (lambda: dirichlet.log_prob(np.ones(2), HALF), "x must sum to one"),
         (lambda: dirichlet.log_prob(HALF, np.ones(3)), "x must have shape"),
         (lambda: dirichlet.sample(np.array([0.0, 0.5]), HALF), "noise must be > 0"),
+        (lambda: dirichlet.sample(np.array([0.5, 1.0]), HALF), "noise must be in"),
         (lambda: dirichlet.entropy(np.empty((2, 0))), "concentration must have a last axis"),
         (lambda: wishart.log_prob(EYE, 1.0, EYE), "df must be > D - 1"),
         (lambda: wishart.log_prob(EYE, 3.0, -EYE), "scale must be positive definite"),
@@ -369,6 +385,7 @@ EYE, SKEW, HALF = np.eye(2), np.array([[1.0, 1.0], [0.0, 1.0]]), np.full(2, 0.5)
         (lambda: wishart.log_prob(np.eye(3), 3.0, EYE), "x must have shape"),
         (lambda: wishart.sample(EYE, np.ones(2), 3.0, EYE), "uniforms must be in"),
         (lambda: wishart.sample(np.eye(3), HALF, 3.0, EYE), "normals must have shape"),
+        (lambda: wishart.sample(EYE, np.full(1, 0.5), 3.0, EYE), "uniforms must have shape"),
     ],
 )
 def test_bad_input_is_named(call, message):
