@@ -137,19 +137,125 @@ def test_divergence_is_refused_not_nan():
 @pytest.mark.parametrize(
     ("name", "bad"),
     [
-        ("ks", {"ks": ()}),
-        ("ks", {"ks": (5, 0)}),
+        (r"len\(ks\)", {"ks": ()}),
+        (r"ks\[1\]", {"ks": (5, 0)}),
         ("chains", {"chains": 0}),
         ("batch_size", {"batch_size": 0}),
         ("leapfrog", {"leapfrog": 0}),
-        ("rows", {"x": np.ones((0, 6))}),
     ],
 )
 def test_bad_sizes(name, bad):
     world = PPCA()
-    given = {"x": world.x, "ks": (3,), "rng": np.random.default_rng(0)} | bad
+    given = {"x": world.x, "ks": (3,), "rng": 0} | bad
     with pytest.raises(ValueError, match=f"{name} must be an integer >= 1"):
         annealed(world, world.params, **given)
+
+
+@pytest.mark.parametrize("bad", [{"n": 0}, {"k": 0}, {"chains": 0}, {"leapfrog": 0}])
+def test_bad_sizes_of_a_sandwich(bad):
+    world = PPCA()
+    with pytest.raises(ValueError, match=f"{next(iter(bad))} must be an integer >= 1, was 0"):
+        sandwich(world, world.params, **{"n": 2, "rng": 0, "k": 3} | bad)
+
+
+GREY = np.full((2, 4), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"x": GREY[0]}, r"x must have shape \(\*, 4\), has \(4,\)"),
+        ({"x": GREY[:, :1]}, r"x must have shape \(\*, 4\), has \(2, 1\)"),
+        ({"x": GREY[:0]}, "x must have at least one row"),
+        ({"x": GREY + 1}, r"x must be in \[0, 1\], has 1.5"),
+        ({"x": np.nan * GREY}, "x must be finite, has nan"),
+        ({"x": GREY.astype(np.float32)}, "arguments must share one dtype"),
+        ({"params": {}}, "params must name .* missing .*decoder.0.bias"),
+        ({"rng": None}, "rng must be"),
+        ({"ks": 5}, "ks must be a sequence of integers, was 5"),
+    ],
+)
+def test_rows_that_a_model_cannot_have_made_are_refused(bad, message):
+    model = VAE(4, 2, (3,))
+    with pytest.raises(ValueError, match=message):
+        annealed(
+            model, **{"params": model.init(np.random.default_rng(0)), "x": GREY, "rng": 0, "ks": (3,)} | bad
+        )
+
+
+@pytest.mark.parametrize(
+    "broken", [{"decoder.1.bias": np.full(4, np.nan)}, {"decoder.0.weight": np.ones(2)}, {}]
+)
+def test_a_sandwich_checks_its_parameters(broken):
+    model = VAE(4, 2, (3,))
+    params = model.init(np.random.default_rng(0)) | broken if broken else {}
+    with pytest.raises(ValueError, match="decoder"):
+        sandwich(model, params, 2, 0, 3)
+
+
+@pytest.mark.parametrize("run", [annealed, lambda *given: sandwich(*given[:2], 2, *given[3:])])
+def test_parameters_that_overflow_are_named(run):
+    model = VAE(4, 2, (), likelihood="gaussian", scale="learned")
+    params = model.init(np.random.default_rng(0)) | {"likelihood.log_var": np.array(-1500.0)}
+    with pytest.raises(ValueError, match="params must stay within what their dtype can hold"):
+        run(model, params, GREY, 0, [3] if run is annealed else 3)
+
+
+def test_rows_of_float32_are_annealed_in_float32():
+    """The decoder takes no other dtype than its parameters'."""
+    model = VAE(4, 2, (3,), dtype="float32")
+    found = annealed(model, model.init(np.random.default_rng(0)), GREY.astype(np.float32), 0, (3,))[3]
+    assert np.isfinite(found.per_datum).all()
+
+
+CHAINS = np.zeros((2, 3, 1))
+
+
+@pytest.mark.parametrize(
+    ("z", "message"),
+    [
+        (CHAINS[0], "z must have shape"),
+        (CHAINS[:0], "chains must be an integer >= 1, was 0"),
+        (CHAINS * np.nan, "z must be finite"),
+        (CHAINS.astype(int), "z must be float32 or float64"),
+    ],
+)
+def test_chains_that_are_none_are_refused(z, message):
+    path = Path(ais.standard_normal, ais.standard_normal)
+    steps = ais.tune(path, CHAINS, np.random.default_rng(0), k=2)
+    for run in (
+        lambda: ais.tune(path, z, np.random.default_rng(0)),
+        lambda: ais.forward(path, z, ais.schedule(2), steps, np.random.default_rng(0)),
+        lambda: ais.reverse(path, z, ais.schedule(2), steps, np.random.default_rng(0)),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run()
+
+
+@pytest.mark.parametrize("betas", [[0.0], [0.1, 1.0], [0.0, 0.9], [1.0, 0.0], [0.0, 0.6, 0.5, 1.0]])
+def test_betas_that_do_not_rise_from_0_to_1_are_refused(betas):
+    path = Path(ais.standard_normal, ais.standard_normal)
+    for run in (ais.forward, ais.reverse):
+        with pytest.raises(ValueError, match="betas must rise from 0 to 1"):
+            run(path, CHAINS, betas, lambda beta: np.ones(3), np.random.default_rng(0))
+    with pytest.raises(ValueError, match="betas must rise from 0 to 1"):
+        ais.StepSizes(np.array(betas), np.ones((len(betas), 3)))
+
+
+def test_what_else_annealing_refuses():
+    path = Path(ais.standard_normal, ais.standard_normal)
+    with pytest.raises(ValueError, match=r"betas must have shape \(\*\)"):
+        ais.forward(path, CHAINS, np.ones((2, 1)), lambda beta: np.ones(3), np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"sizes must have shape \(3, \*\)"):
+        ais.StepSizes(ais.schedule(2), np.ones((2, 3)))
+    with pytest.raises(ValueError, match="step must be > 0"):
+        ais.tune(path, CHAINS, np.random.default_rng(0), step=-0.3)
+    with pytest.raises(ValueError, match="sharpness must be > 0"):
+        ais.schedule(3, 0.0)
+    with pytest.raises(ValueError, match="leapfrog must be an integer >= 1, was 0"):
+        Path(ais.standard_normal, ais.standard_normal, 0)
+    with pytest.raises(ValueError, match="z must be float32 or float64"):
+        ais.standard_normal([[1]])
 
 
 def test_schedule():
@@ -185,3 +291,16 @@ def test_log_mean_of_few_and_far_weights():
     value, error = ais.log_mean(np.array([[0.0, -2000.0], [-1500.0, -2000.0]]))
     np.testing.assert_allclose(value, [-np.log(2), -2000], rtol=1e-15)
     np.testing.assert_allclose(error, [1, 0], atol=1e-15)  # std √½, of a mean ½, over √2
+
+
+def test_log_mean_of_weights_of_zero_and_of_what_is_no_weight():
+    value, error = ais.log_mean(np.array([[-np.inf, -np.inf], [-np.inf, 0]]))
+    np.testing.assert_allclose(value, [-np.inf, -np.log(2)], rtol=1e-15)
+    np.testing.assert_allclose(error, [np.inf, 1], rtol=1e-15)
+    for bad, message in [
+        (np.zeros((0, 3)), "chains must be an integer >= 1, was 0"),
+        (np.zeros(3), "log_w must have shape"),
+        (np.full((2, 1), np.nan), "log_w must be finite or -inf"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            ais.log_mean(bad)

@@ -21,7 +21,7 @@ class NormalPrior:
 
 
 class Model:
-    """Codes from N(3 (x, 1), I); the sampler draws N((0, 3), I)."""
+    """Codes from N(3 (x, 1), 4 I); the sampler draws N((0, 3), 4 I)."""
 
     def __init__(self, latent_dim):
         self.latent_dim, self.prior, self.config = latent_dim, NormalPrior(), {"sampler": "generator"}
@@ -33,13 +33,13 @@ class Model:
         return rng.standard_normal((k, n, self.latent_dim))
 
     def negatives(self, params, noise):
-        return noise + np.array([0.0, 3.0])
+        return 2 * noise + np.array([0.0, 3.0])
 
     def encode(self, params, x):
-        return np.stack([3 * x, np.full(len(x), 3.0)], -1), np.ones((len(x), 2))
+        return np.stack([3 * x, np.full(len(x), 3.0)], -1), np.full((len(x), 2), 2.0)
 
     def log_normaliser_weights(self, params, noise):
-        return np.full(len(noise), 0.25)
+        return np.full(len(noise), float(params["variance"]) / 16)
 
     def log_weights(self, params, x, noise, log_z):
         return -log_z + 0.1 * noise[..., 0] + x
@@ -74,10 +74,37 @@ def test_health_of_a_normal_prior():
     """Half of the codes have the sampler's law, two draws to a code, so that no draw is as near as the fifth
     code with probability 3⁻⁵; the others are far from all draws.
     """
-    x = np.where(np.arange(4096) % 2, 4.0, 0.0)
+    x = np.where(np.arange(4096) % 2, 8.0, 0.0)
     found = energy.health(Model(2), PARAMS, x, np.random.default_rng(0))
     assert found.departure == pytest.approx(2 * (np.log(2) + 1 / 8 - 1 / 2), abs=0.02)
-    assert found.contrast == pytest.approx(144 / 2 / 8, abs=0.15)  # four standard errors
+    assert found.contrast == pytest.approx(576 / 2 / 8, abs=0.58)  # four standard errors
     assert found.generator_gap == pytest.approx(Model(2).log_normaliser(PARAMS) - 0.25, rel=1e-14)
     assert found.coverage == pytest.approx((1 - 3.0**-5) / 2, abs=0.005)
     assert (found.active, found.latent_dim) == (1, 2)
+
+
+def test_what_a_prior_s_measures_refuse():
+    rng, x = np.random.default_rng(0), np.zeros(6)
+    with pytest.raises(ValueError, match="model must have an energy prior, is object"):
+        energy.log_normaliser(object(), PARAMS, rng)
+    for bad in ({"k": 0}, {"chains": 0}):
+        with pytest.raises(ValueError, match=f"{next(iter(bad))} must be an integer >= 1, was 0"):
+            energy.log_normaliser(Model(3), PARAMS, rng, **bad)
+    with pytest.raises(ValueError, match="variance must be finite"):
+        energy.log_normaliser(Model(3), {"variance": np.array(np.nan)}, rng)
+    with pytest.raises(ValueError, match="x must have more than 5 rows, has 5"):
+        energy.health(Model(2), PARAMS, x[:5], rng)
+    for measure in (energy.log_normaliser, lambda *given: energy.health(*given[:2], x, given[2])):
+        with pytest.raises(ValueError, match="rng must be"):
+            measure(Model(2), PARAMS, None)
+    with pytest.raises(ValueError, match="rng must be"):
+        energy.bounds(Model(2), PARAMS, x, None, (1,))
+
+
+def test_a_seed_serves_all_draws_of_the_bounds_in_turn():
+    """Not each of them anew: log Z's noise would be that of the weights."""
+    model, x = Model(3), np.zeros(3)
+    found, expected = (
+        energy.bounds(model, PARAMS, x, seed, (1, 4))[4] for seed in (7, np.random.default_rng(7))
+    )
+    np.testing.assert_array_equal(found.per_datum, expected.per_datum)

@@ -32,7 +32,7 @@ X = np.array([[0.3], [1.1], [-0.7]])
 
 def test_quadrature_against_adaptive_integration_in_one_dimension():
     model = Skewed(1)
-    value = exact.quadrature(model, {}, X, nodes=120)
+    value = exact.quadrature(model, {}, X.tolist(), nodes=120)
     for x, log_p in zip(X[:, 0], value, strict=True):
         truth = integrate.quad(
             lambda z, x=x: np.exp(model.log_joint(x, np.array([z]))), -12, 12, epsabs=1e-13, limit=400
@@ -176,6 +176,8 @@ def test_quadrature_refuses_rules_that_numpy_cannot_make_and_no_rows():
         exact.quadrature(LinearGaussian(3, 1), {}, X, nodes=2.5)
     with pytest.raises(ValueError, match="x must have at least one row"):
         exact.quadrature(LinearGaussian(3, 1), {}, X[:0])
+    with pytest.raises(ValueError, match=r"x must have shape \(\*, \*\), has \(3,\)"):
+        exact.quadrature(LinearGaussian(3, 1), {}, X[:, 0])
 
 
 def test_quadrature_refuses_many_dimensions():

@@ -154,13 +154,37 @@ def test_only_many_weights_are_compiled_and_those_that_overflow_are_taken_plain(
     np.testing.assert_allclose(seen.per_datum, expected.per_datum + more, rtol=1e-14)
 
 
-def test_compiled_weights_have_their_rows_checked():
+@pytest.mark.parametrize("k", [2, 256])
+def test_rows_and_parameters_are_checked_by_the_model_compiled_or_not(k):
     model, params, x, _ = small_vae()
-    with pytest.raises(ValueError, match="x"):
-        iwae(model, params, x + 2, rng(), 256)
+    with pytest.raises(ValueError, match=r"x must be in \[0, 1\]"):
+        iwae(model, params, x + 2, rng(), k)
+    with pytest.raises(ValueError, match="params must name"):
+        iwae(model, {}, x, rng(), k)
+    with pytest.raises(ValueError, match=r"encoder\.0\.bias must have shape"):
+        iwae(model, params | {"encoder.0.bias": np.ones(9)}, x, rng(), k)
+    with pytest.raises(ValueError, match="share one dtype"):
+        iwae(model, params, x.astype(np.float32), rng(), k)
 
 
-@pytest.mark.parametrize("ks", [(), (2, 5), (5, 1), (0, 5), (5, 5)])
+def test_a_list_of_rows_is_as_good_as_an_array_and_a_seed_as_a_generator():
+    model, params, x, _ = small_vae()
+    for k in (2, 256):
+        found, expected = (
+            iwae(model, params, x.tolist(), 3, k),
+            iwae(model, params, x, np.random.default_rng(3), k),
+        )
+        np.testing.assert_allclose(found.per_datum, expected.per_datum, rtol=1e-13)
+    found, expected = (
+        nested(model, params, x, seed, np.array([1, 2])) for seed in (3, np.random.default_rng(3))
+    )
+    np.testing.assert_array_equal(found[2].per_datum, expected[2].per_datum)
+    for bound in (iwae, nested):
+        with pytest.raises(ValueError, match="rng must be"):
+            bound(model, params, x, None, 2 if bound is iwae else (2,))
+
+
+@pytest.mark.parametrize("ks", [(), (2, 5), (5, 1), (0, 5), (5, 5), 5, [[1]], np.ones((1, 1), int)])
 def test_nested_refuses_ks_that_do_not_nest(ks):
     off = Off()
     with pytest.raises(ValueError, match="ks"):

@@ -65,11 +65,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Path:
-    """f_β between `start`, normalised, and `target`, with `leapfrog` steps of HMC at each β."""
+    """f_β between `start`, normalised, and `target`, with `leapfrog` >= 1 steps of HMC at each β."""
 
     start: LogDensity
     target: LogDensity
     leapfrog: int = 5
+
+    def __post_init__(self) -> None:
+        check.size(leapfrog=self.leapfrog)
 
     def at(self, z: Array) -> Point:
         """Both densities at z."""
@@ -106,6 +109,10 @@ class StepSizes:
     betas: Array
     sizes: Array
 
+    def __post_init__(self) -> None:
+        _rising(self.betas)
+        check.shape("sizes", self.sizes, (len(self.betas), None))
+
     def __call__(self, beta: float) -> Array:
         """The step size of each row at β."""
         i = max(1, int(np.searchsorted(self.betas, beta)))
@@ -117,20 +124,22 @@ class StepSizes:
 def schedule(k: int, sharpness: float = 4.0) -> Array:
     """β_0 = 0 … β_K = 1 along a sigmoid from −`sharpness` to `sharpness`: dense where f_β changes fastest.
 
-    Raises ValueError for k < 1.
+    Raises ValueError for k < 1 and a `sharpness` that is not > 0.
     """
     check.size(k=k)
+    check.positive(sharpness=check.floats(sharpness=float(sharpness))[0])
     s = np.tanh(np.linspace(-sharpness, sharpness, k + 1) / 2)
-    betas = (s - s[0]) / (s[-1] - s[0])
-    betas[[0, -1]] = 0, 1
-    return betas
+    return (s - s[0]) / (s[-1] - s[0])
 
 
 def tune(path: Path, z: Array, rng: np.random.Generator, *, k: int = 100, step: float = 0.3) -> StepSizes:
     """Step sizes for `path` from a pilot of k steps that starts at z (C, N, D), draws of f_0.
 
-    After each transition a row's log step size moves by ½ (its chains' mean acceptance − 0.8).
+    After each transition a row's log step size moves by ½ (its chains' mean acceptance − 0.8). Raises
+    ValueError for a z of another shape, k < 1 and a step that is not > 0.
     """
+    _chains(z)
+    check.positive(step=check.floats(step=float(step))[0])
     betas, point = schedule(k), path.at(z)
     size, sizes = np.full(z.shape[1:-1], step), []
     for beta in betas:
@@ -141,17 +150,27 @@ def tune(path: Path, z: Array, rng: np.random.Generator, *, k: int = 100, step: 
 
 
 def forward(path: Path, z: Array, betas: Array, steps: StepSizes, rng: np.random.Generator) -> Array:
-    """log w (C, N) of chains that start at z (C, N, D), draws of f_0: E w = Z. Log mean w: a lower bound."""
+    """log w (C, N) of chains that start at z (C, N, D), draws of f_0: E w = Z. Log mean w: a lower bound.
+
+    Raises ValueError for a z of another shape, and unless betas rise from 0 to 1.
+    """
     return _anneal(path, z, betas, steps, rng)
 
 
 def reverse(path: Path, z: Array, betas: Array, steps: StepSizes, rng: np.random.Generator) -> Array:
-    """log w (C, N) of chains that start at z, exact draws of f_1/Z: E 1/w = 1/Z, and log w errs upwards."""
-    return -_anneal(path, z, betas[::-1], steps, rng)
+    """log w (C, N) of chains that start at z, exact draws of f_1/Z: E 1/w = 1/Z, and log w errs upwards.
+
+    Raises as `forward` does.
+    """
+    return -_anneal(path, z, betas, steps, rng, order=-1)
 
 
-def _anneal(path: Path, z: Array, betas: Array, steps: StepSizes, rng: np.random.Generator) -> Array:
-    """Σ (β_t − β_t−1) log f_1/f_0 (z_t−1) along the path in the order given."""
+def _anneal(
+    path: Path, z: Array, betas: Array, steps: StepSizes, rng: np.random.Generator, order: int = 1
+) -> Array:
+    """Σ (β_t − β_t−1) log f_1/f_0 (z_t−1) along the path, or where `order` is −1 back along it."""
+    _chains(z)
+    betas = _rising(betas)[::order]
     point = path.at(z)
     log_w = (betas[1] - betas[0]) * point.log_ratio()
     for beta, after in itertools.pairwise(map(float, betas[1:])):
@@ -161,16 +180,42 @@ def _anneal(path: Path, z: Array, betas: Array, steps: StepSizes, rng: np.random
 
 
 def standard_normal(z: Array) -> tuple[Array, Array]:
-    """log N(z; 0, I) and its gradient: the f_0 of a standard prior."""
+    """log N(z; 0, I) of z (…, D) and its gradient: the f_0 of a standard prior."""
+    (z,) = check.one_dtype(z=z)
     half_log_2pi = z.dtype.type(math.log(2 * math.pi) / 2)
     return -(z * z / 2 + half_log_2pi).sum(axis=-1), -z
 
 
 def log_mean(log_w: Array) -> tuple[Array, Array]:
-    """log mean_c w (N,) of log_w (C, N), and its standard error by the delta method (inf for one chain)."""
-    chains, top = len(log_w), log_w.max(axis=0)
-    w = np.exp(log_w - top)
-    mean = w.mean(axis=0)
-    if chains == 1:
+    """log mean_c w (N,) of log_w (C, N), and its standard error by the delta method.
+
+    The error is inf for one chain and where no weight is above zero. Raises ValueError for no chains, NaN and
+    +inf.
+    """
+    (log_w,) = check.below_infinity(log_w=log_w)
+    check.shape("log_w", log_w, (None, None))
+    check.size(chains=len(log_w))
+    top = log_w.max(axis=0)
+    if len(log_w) == 1:
         return top, np.full(top.shape, np.inf)
-    return top + np.log(mean), w.std(axis=0, ddof=1) / mean / math.sqrt(chains)
+    none = top == -np.inf
+    w = np.exp(log_w - np.where(none, 0, top))
+    mean = np.where(none, 1, w.mean(axis=0))
+    error = w.std(axis=0, ddof=1) / mean / math.sqrt(len(log_w))
+    return top + np.log(mean), np.where(none, np.inf, error)
+
+
+def _chains(z: Array) -> None:
+    """Raise ValueError unless z is (C, N, D) with at least one chain."""
+    (z,) = check.floats(z=z)
+    check.shape("z", z, (None, None, None))
+    check.size(chains=len(z))
+
+
+def _rising(betas: Array) -> Array:
+    """Return betas; ValueError unless they rise from 0 to 1."""
+    (betas,) = check.floats(betas=betas)
+    check.shape("betas", betas, (None,))
+    if len(betas) < 2 or (betas[0], betas[-1]) != (0, 1) or (np.diff(betas) < 0).any():
+        raise ValueError(f"betas must rise from 0 to 1, was {betas}")
+    return betas

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from vbref.evaluate import ais
 from vbref.evaluate.ais import Array, Path
 from vbref.evaluate.importance import Estimate
+from vbref.models import door
 from vbref.models.likelihood import Bernoulli
 from vbref.models.prior import DiagonalPrior
 from vbref.numerics import check
@@ -34,11 +35,12 @@ def joint(model: Any, params: Params, x: Array) -> ais.LogDensity:
     return log_joint
 
 
+@door.overflow_named()
 def annealed(
     model: Any,
     params: Params,
     x: NDArray[Any],
-    rng: np.random.Generator,
+    rng: np.random.Generator | int,
     ks: Sequence[int],
     *,
     chains: int = 4,
@@ -49,11 +51,14 @@ def annealed(
 
     The value of a row is log mean w over `chains`, its Monte Carlo error that of the delta method. K = 1 is
     importance sampling from N(0, I). For a model with a `decoder`, a `likelihood` and a normal `prior`; q is
-    not used. Raises ValueError for another prior, no rows, no `ks`, and sizes below 1.
+    not used. Raises ValueError for another prior, no rows, rows that the model cannot have made, no `ks`, and
+    sizes below 1.
     """
-    _check_prior(model)
-    sizes = {"rows": len(x), "ks": min(ks, default=0), "chains": chains, "batch_size": batch_size}
-    check.size(**sizes, leapfrog=leapfrog)
+    params, (x,) = _checked(model, params, x=x)
+    door.batch(x, model.likelihood.data_dim)
+    model.likelihood.check(x)
+    ks, rng = door.widths("ks", ks), check.generator(rng)
+    check.size(**{"len(ks)": len(ks)}, chains=chains, batch_size=batch_size, leapfrog=leapfrog)
     starts = range(0, len(x), batch_size)
     parts = [_batch(model, params, x[i : i + batch_size], rng, ks, (chains, leapfrog)) for i in starts]
     return {
@@ -62,13 +67,16 @@ def annealed(
     }
 
 
-def _check_prior(model: Any) -> None:
+def _checked(model: Any, params: Params, **arrays: Array) -> tuple[door.Params, list[Array]]:
+    """The generative part of params, and the arrays, checked for a model with a normal prior."""
     prior = getattr(model, "prior", None)
     if not isinstance(prior, DiagonalPrior):
         raise ValueError(
             f"model must have a normal prior to be annealed to, has {type(prior).__name__}; "
             "for an EnergyPriorVAE see vbref.evaluate.energy.bounds"
         )
+    shapes = model.decoder.shapes() | model.likelihood.shapes() | prior.shapes()
+    return door.together({name: params[name] for name in shapes if name in params}, shapes, **arrays)
 
 
 def _batch(
@@ -97,11 +105,12 @@ class Sandwich:
         return float((self.upper - self.lower).mean())
 
 
+@door.overflow_named()
 def sandwich(
     model: Any,
     params: Params,
     n: int,
-    rng: np.random.Generator,
+    rng: np.random.Generator | int,
     k: int,
     *,
     chains: int = 4,
@@ -111,9 +120,11 @@ def sandwich(
 
     A model as for `annealed`; forward chains start from N(0, I) even where the prior is another normal.
     `lower` is log mean w of `chains` of them, `upper` is −log mean 1/w of as many reverse ones, all from the
-    row's own z. Means, not single rows, are in order.
+    row's own z. Means, not single rows, are in order. Raises ValueError as `annealed` does.
     """
-    _check_prior(model)
+    params, _ = _checked(model, params)
+    check.size(n=n, k=k, chains=chains, leapfrog=leapfrog)
+    rng = check.generator(rng)
     dtype = next(iter(params.values())).dtype
     z = model.prior.sample(params, rng.standard_normal((n, model.latent_dim)).astype(dtype))
     uniform = isinstance(model.likelihood, Bernoulli)

@@ -12,9 +12,11 @@ from vbref.evaluate.adversarial import coverage
 from vbref.evaluate.ais import Array
 from vbref.evaluate.diagnostics import active_units
 from vbref.evaluate.importance import Estimate, nested
+from vbref.numerics import check
 
 Params = Mapping[str, Array]
 _DRAWS = 4096
+_NEIGHBOURS = 5
 
 
 @dataclass(frozen=True)
@@ -26,16 +28,22 @@ class LogZ:
 
 
 def log_normaliser(
-    model: Any, params: Params, rng: np.random.Generator, *, k: int = 200, chains: int = 256
+    model: Any, params: Params, rng: np.random.Generator | int, *, k: int = 200, chains: int = 256
 ) -> LogZ:
     """log Z of an `EnergyPriorVAE`: on a grid for one or two latent dimensions, else annealed from N(0, I).
 
     By Jensen an annealed one errs downwards, by about half the square of its standard error, and where all
-    chains miss a mode by that mode's share, which no error shows.
+    chains miss a mode by that mode's share, which no error shows. Raises ValueError for a model without an
+    energy, and for k and chains below 1.
     """
+    if not hasattr(model, "log_normaliser"):
+        raise ValueError(f"model must have an energy prior, is {type(model).__name__}")
+    check.size(k=k, chains=chains)
+    rng = check.generator(rng)
     if model.latent_dim <= 2:
         return LogZ(model.log_normaliser(params), 0.0)
     double = {name: np.asarray(array, np.float64) for name, array in params.items()}
+    check.floats(**double)
 
     def target(z: Array) -> tuple[Array, Array]:
         log_p, saved = model.prior.log_prob(double, z)
@@ -64,13 +72,15 @@ class _Known:
 
 
 def bounds(
-    model: Any, params: Params, x: NDArray[Any], rng: np.random.Generator, ks: Sequence[int]
+    model: Any, params: Params, x: NDArray[Any], rng: np.random.Generator | int, ks: Sequence[int]
 ) -> dict[int, Estimate]:
     """IWAE-K of each K of `ks`, as `evaluate.nested` has it, with log Z by `log_normaliser`.
 
     Bounds as far as log Z is known. Its error is the same for all rows: it enters the mean's Monte Carlo
-    error as it is, and therefore each row's as √N times that.
+    error as it is, and therefore each row's as √N times that. Raises ValueError as `log_normaliser` and
+    `evaluate.nested` do.
     """
+    rng = check.generator(rng)
     log_z = log_normaliser(model, params, rng)
     found = nested(_Known(model, log_z.value), params, x, rng, ks)
     shared = len(x) * log_z.error**2
@@ -96,8 +106,14 @@ class Health:
     latent_dim: int
 
 
-def health(model: Any, params: Params, x: NDArray[Any], rng: np.random.Generator) -> Health:
-    """The measures for rows x (N, data_dim), N > 5; codes are draws of q(z | x), one a row."""
+def health(model: Any, params: Params, x: NDArray[Any], rng: np.random.Generator | int) -> Health:
+    """The measures for rows x (N, data_dim), N > 5; codes are draws of q(z | x), one a row.
+
+    Raises ValueError for fewer rows and a model without an energy.
+    """
+    if len(x) <= _NEIGHBOURS:
+        raise ValueError(f"x must have more than {_NEIGHBOURS} rows, has {len(x)}")
+    rng = check.generator(rng)
     log_z = log_normaliser(model, params, rng).value
     noise = model.draw_noise(rng, _DRAWS)[0]
     draws = model.negatives(params, noise)
@@ -115,7 +131,7 @@ def health(model: Any, params: Params, x: NDArray[Any], rng: np.random.Generator
         float(log_z - entropy - at_normal),
         float(abs(at_codes - at_draws)),
         float(gap),
-        coverage(codes, draws[: len(codes)]),
+        coverage(codes, draws[: len(codes)], _NEIGHBOURS),
         active_units(loc),
         model.latent_dim,
     )

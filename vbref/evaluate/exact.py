@@ -47,6 +47,8 @@ def quadrature(model: Any, params: Mapping[str, Any], x: NDArray[Any], *, nodes:
     Raises ValueError for no rows, for more than 300 `nodes`, and where the grid would have more than a
     million.
     """
+    (x,) = check.floats(x=x)
+    check.shape("x", x, (None, None))
     dims = model.draw_noise(np.random.default_rng(0), 1).shape[-1]
     check.size(nodes=nodes)
     if nodes > _MOST_EACH:

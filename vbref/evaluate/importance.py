@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vbref.models import door
 from vbref.numerics import check
 from vbref.numerics.device import choice
 
@@ -46,7 +47,7 @@ def iwae(
     model: Any,
     params: Mapping[str, Any],
     x: NDArray[Any],
-    rng: np.random.Generator,
+    rng: np.random.Generator | int,
     k: int,
     *,
     repeats: int = 1,
@@ -67,6 +68,7 @@ def iwae(
     Raises ValueError for k, repeats, batch_size or tile below 1, for no rows, and where a log-weight is NaN.
     """
     check.size(k=k, repeats=repeats, batch_size=batch_size, tile=tile, rows=len(x))
+    rng = check.generator(rng)
     batches = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
     if choice(device):
         return Estimate(*_repeated(_sums_on_cuda(model, params, x, rng, k, batch_size), k, repeats))
@@ -78,7 +80,7 @@ def nested(
     model: Any,
     params: Mapping[str, Any],
     x: NDArray[Any],
-    rng: np.random.Generator,
+    rng: np.random.Generator | int,
     ks: Sequence[int],
     *,
     batch_size: int = 100,
@@ -91,7 +93,8 @@ def nested(
     datum the estimates never fall from one K to the next, as the bounds themselves do not. Arguments,
     errors and exceptions are those of `iwae`.
     """
-    check.size(**{f"ks[{i}]": k for i, k in enumerate(ks)}, batch_size=batch_size, tile=tile, rows=len(x))
+    check.size(batch_size=batch_size, tile=tile, rows=len(x))
+    ks, rng = door.widths("ks", ks), check.generator(rng)
     if len(ks) == 0 or any(larger % k or larger == k for k, larger in itertools.pairwise(ks)):
         raise ValueError(f"each of ks must divide the next and be less, was {list(ks)}")
     parts: dict[int, list[Any]] = {k: [] for k in ks}
@@ -165,11 +168,14 @@ def _weights(
 
 def _compiled(model: Any, params: Any, x: NDArray[Any], k: int) -> Callable[..., NDArray[Any]] | None:
     """`model.log_weights` in compiled code, where there is such and enough to do for it; else None."""
-    if k < _MANY or any(array.dtype != getattr(model, "dtype", None) for array in (x, *params.values())):
+    if k < _MANY:
         return None
     from vbref.models import fast
 
     if not fast.applies(model):
+        return None
+    model.log_weights(params, x, model.draw_noise(np.random.default_rng(0), len(x)))  # its checks
+    if any(getattr(array, "dtype", None) != model.dtype for array in (x, *params.values())):
         return None
     weights = fast.Weights(model, params)
 
@@ -178,7 +184,6 @@ def _compiled(model: Any, params: Any, x: NDArray[Any], k: int) -> Callable[...,
         # What overflows is named by the plain form.
         return log_w if np.isfinite(log_w).all() else model.log_weights(params, x, noise)
 
-    model.log_weights(params, x, model.draw_noise(np.random.default_rng(0), len(x)))  # its checks
     return log_weights
 
 

@@ -25,7 +25,7 @@ def choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
 
 def widths(name: str, values: Any) -> list[int]:
     """Return `values` as a list of Python integers; ValueError unless each is an integer of at least 1."""
-    if not isinstance(values, Sequence) or isinstance(values, str):
+    if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str) or np.ndim(values) != 1:
         raise ValueError(f"{name} must be a sequence of integers, was {values!r}")
     size(**{f"{name}[{i}]": width for i, width in enumerate(values)})
     return [int(width) for width in values]
