@@ -109,6 +109,14 @@ def test_rows_add_up_to_the_models_own_objective():
     assert gap.per_point.sum() == pytest.approx(gap.fitted.ascent.bound, rel=1e-13)
 
 
+def test_lists_are_as_good_as_arrays():
+    vae, params, _, _, x = linear("diagonal")
+    found, expected = (
+        amortisation_gap(vae, params, rows, cubature(N, 2), max_iter=2) for rows in (x.tolist(), x)
+    )
+    np.testing.assert_array_equal(found.per_datum, expected.per_datum)
+
+
 def test_the_mean_gap_and_its_standard_error():
     found = np.array([0.5, 2.0, 1.0, 4.5])
     gap = Gap(amortised=np.full(4, -7.0), per_point=found - 7, fitted=None)
@@ -130,7 +138,21 @@ def test_bad_input_is_named():
         fit_per_point(VAE(5, 2, (), inference="per-point", rows=N), params, x, cubature(N, 2))
     with pytest.raises(ValueError, match="steps"):
         fit_per_point(vae, params, x, cubature(N, 2), steps=0)
-    with pytest.raises(ValueError, match="noise must have shape"):
-        amortisation_gap(vae, params, x, cubature(N, 2), evaluation_noise=cubature(3, 2))
+    for n in (3, 20):
+        with pytest.raises(ValueError, match="evaluation_noise must have shape"):
+            amortisation_gap(vae, params, x, cubature(N, 2), evaluation_noise=cubature(n, 2))
+        with pytest.raises(ValueError, match=r"^noise must have shape"):
+            amortisation_gap(vae, params, x, cubature(n, 2))
+    for bad, message in [
+        (x[:, :4], r"have shape \(\*, 5\)"),
+        (x[0], "have shape"),
+        (x[:0], "have at least one row"),
+    ]:
+        with pytest.raises(ValueError, match=f"x must {message}"):
+            fit_per_point(vae, params, bad, cubature(N, 2))
+    with pytest.raises(ValueError, match="model must be amortised"):
+        fit_per_point(LinearGaussian(5, 2), params, x, cubature(N, 2))
+    with pytest.raises(ValueError, match="dtype must be one of"):
+        cubature(2, 2, "int64")
     with pytest.raises(ValueError, match="n must be an integer"):
         cubature(0, 2)

@@ -139,6 +139,15 @@ def test_converged_is_whether_the_bound_stood_still():
     model = BinaryField.curie_weiss(6, 1.5).fit(rng=0)
     assert model.converged
     assert not model.fit(rng=0, max_iter=model.ascent.sweeps - 1).converged
+    assert model.fit(rng=0, tol=1e-4).converged
+    assert model.residual > 1e-4  # as near as that bound can say
+
+
+def test_means_keep_their_digits_on_the_way_to_zero():
+    """m₂ = tanh Jm₁ after a sweep: Jm is no sum of all the changes since the start, with their rounding."""
+    repel = BinaryField([[0.0, -0.5], [-0.5, 0.0]], [0.0, 0.0]).fit(init=[0.9, 0.4], tol=0.0)
+    assert 1e-12 < abs(repel.means[1]) < 1e-7
+    assert repel.means[1] == pytest.approx(np.tanh(-0.5 * repel.means[0]), rel=1e-12)
 
 
 def magnetisation(coupling, field=0.0, start=0.95, n=10):
@@ -211,6 +220,8 @@ def test_it_rises_and_stays_below_log_z(d, seed, size, damping):
     [
         (np.zeros((2, 2), int), np.zeros(2), "couplings must be float32 or float64"),
         (np.zeros((2, 3)), np.zeros(2), "couplings must have shape"),
+        (np.zeros((2, 2)), np.zeros((2, 2)), "fields must have shape"),
+        (np.zeros((1, 1)), 0.0, "fields must have shape"),
         (np.eye(2), np.zeros(2), "zero diagonal"),
         (np.array([[0, 1.0], [0.5, 0]]), np.zeros(2), "symmetric"),
         (np.zeros((0, 0)), np.zeros(0), "at least one spin"),
@@ -220,6 +231,8 @@ def test_it_rises_and_stays_below_log_z(d, seed, size, damping):
 def test_bad_fields_are_named(j, h, message):
     with pytest.raises(ValueError, match=message):
         BinaryField(j, h)
+    with pytest.raises(ValueError, match=message.replace("couplings", "weights").replace("fields", "biases")):
+        BinaryField.from_boltzmann(j, h)
 
 
 @pytest.mark.parametrize(
@@ -240,8 +253,20 @@ def test_bad_fits_are_named(options, message):
         BinaryField(np.zeros((2, 2)), np.zeros(2)).fit(**options)
 
 
+@pytest.mark.parametrize(
+    ("means", "message"), [([0.0], "means must have shape"), ([0.0, 1.5], "means must be in")]
+)
+def test_bad_means_are_named(means, message):
+    with pytest.raises(ValueError, match=message):
+        BinaryField(np.zeros((2, 2)), np.zeros(2)).bound_at(means)
+
+
 def test_overflow_is_named():
     j = 1e308 * (1 - np.eye(3))
+    with pytest.raises(ValueError, match="couplings and fields must stay within"):
+        BinaryField(j, np.zeros(3)).bound_at(np.ones(3))
+    with pytest.raises(ValueError, match="weights and biases must stay within"):
+        BinaryField.from_boltzmann(j, np.full(3, 1e308))
     with pytest.raises(ValueError, match="couplings and fields must stay within"):
         BinaryField(j, np.zeros(3)).fit(init=[0.9, 0.9, 0.9])
 

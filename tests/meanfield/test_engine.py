@@ -1,5 +1,7 @@
 """The engine: what it records, when it stops, what it refuses."""
 
+import importlib.util
+import io
 import pickle
 
 import numpy as np
@@ -78,6 +80,30 @@ def test_a_bound_that_is_not_finite_is_named():
 def test_limits_are_checked(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         ascend({"q": lambda: None}, lambda: 0.0, **options)
+
+
+class Screen(io.StringIO):
+    def __init__(self, terminal):
+        super().__init__()
+        self.isatty = lambda: terminal
+
+
+@pytest.mark.parametrize("progress", [True, False])
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_bar_is_shown_where_it_is_asked_for_and_can_be(monkeypatch, progress, terminal, installed):
+    if installed:
+        pytest.importorskip("tqdm", reason="the bar is tqdm's")
+    else:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    screen = Screen(terminal)
+    monkeypatch.setattr("sys.stderr", screen)
+    ascend({"q": lambda: None}, lambda: -1.25, tol=0.0, max_iter=7, progress=progress)
+    if progress and terminal and installed:
+        assert "2/7" in screen.getvalue()
+        assert "bound=-1.2500" in screen.getvalue()
+    else:
+        assert not screen.getvalue()
 
 
 def test_no_updates():

@@ -147,6 +147,9 @@ def test_it_rises_to_the_closed_form_at_any_scale(seed, d, noise, size):
         ([0.0, 0.0], np.eye(2), [[0, 1], []], "blocks must hold"),
         ([0.0, 0.0], np.eye(2), [[0.0, 1.0]], "blocks must hold"),
         ([0.0, 0.0], np.eye(2), 3, "blocks must hold"),
+        ([0.0, 0.0], np.eye(2), [[0, [1]]], "blocks must hold"),
+        ([0.0, 0.0], np.eye(2), [], "blocks must hold"),
+        (0.0, 1.0, None, "mean must have shape"),
     ],
 )
 def test_bad_input_is_named(mean, cov, blocks, message):
@@ -162,3 +165,5 @@ def test_overflow_is_named():
 def test_a_bad_start_is_named():
     with pytest.raises(ValueError, match="start must have shape"):
         Gaussian([0.0], [[1.0]]).fit(start=[0.0, 1.0])
+    with pytest.raises(ValueError, match="start must be float32 or float64"):
+        Gaussian([0.0], [[1.0]]).fit(start=[1])

@@ -55,6 +55,60 @@ def test_moments_by_scipy_and_by_sampling():
     assert (abs(z) < 4).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("categorical", {0: np.array([0.0, 1.0])}, "probs must be > 0"),
+        ("categorical", {0: np.array([0.5, 0.6])}, "probs must sum to one"),
+        ("spin", {0: 1.0}, r"mean must be in \(-1, 1\), was 1.0"),
+        ("gamma", {1: -1.0}, "rate must be > 0, was -1.0"),
+        ("beta", {0: 0.0}, "a must be > 0, was 0.0"),
+        ("dirichlet", {0: np.array([1.0, 0.0])}, "concentration must be > 0"),
+        ("normal", {0: MEAN[:2]}, "mean must have shape"),
+        ("normal", {1: np.eye(2)}, "precision must have shape"),
+        ("normal", {1: np.triu(MATRIX)}, "precision must be symmetric"),
+        ("normal-gamma", {1: -MATRIX}, "precision must be positive definite"),
+        ("normal-gamma", {3: 0.0}, "rate must be > 0"),
+        ("normal-wishart", {2: 2.0}, "df_beyond_dim must be > 0, was 0.0"),
+        ("normal-wishart", {1: 0.0}, "mean_precision must be > 0"),
+        ("normal-wishart", {3: np.triu(MATRIX)}, "inverse_scale must be symmetric"),
+    ],
+)
+def test_parameters_out_of_their_domain_are_named(name, change, message):
+    family, usual = POINTS[name]
+    with pytest.raises(ValueError, match=message):
+        family.natural(*[change.get(i, each) for i, each in enumerate(usual)])
+
+
+@pytest.mark.parametrize(
+    ("name", "eta", "message"),
+    [
+        ("gamma", [1.0, 1.0], "rate must be > 0, was -1.0"),
+        ("gamma", [-2.0, -1.0], "concentration must be > 0, was -1.0"),
+        ("beta", [1.0, -1.0], "b must be > 0, was 0.0"),
+        ("dirichlet", [1.0, -1.0], "concentration must be > 0"),
+        ("normal", np.ones(5), "coefficients of products must have shape"),
+        ("normal-gamma", np.ones(5), "coefficients of products must have shape"),
+        ("normal-wishart", np.ones(5), "coefficients of products must have shape"),
+    ],
+)
+def test_natural_parameters_out_of_their_domain_are_named(name, eta, message):
+    with pytest.raises(ValueError, match=message):
+        POINTS[name][0].log_normaliser(np.array(eta))
+
+
+def test_differences_need_floats():
+    """Steps would be cut off integers, and every derivative be zero."""
+    gamma = families.Gamma()
+    for eta, options, message in [
+        (np.array([1, -1]), {}, "eta must be float32 or float64"),
+        (np.ones((1, 2)), {}, "eta must have shape"),
+        (np.array([1.0, -1.0]), {"step": 0.0}, "step must be > 0"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            identities.jacobian(gamma.log_normaliser, eta, **options)
+
+
 def lower(matrices):
     """The entries (..., D(D+1)/2) on and below the diagonal."""
     rows, columns = np.tril_indices(matrices.shape[-1])

@@ -250,7 +250,10 @@ def test_dtypes():
         ({"weight_precision": 0.0}, "weight_precision must be > 0"),
         ({"noise_rate": -1.0}, "noise_rate must be > 0"),
         ({"weight_rate": np.ones(2)}, "weight_rate must have shape"),
-        ({"noise_concentration": np.inf}, "noise_concentration must be finite"),
+        ({"noise_concentration": np.inf}, "noise_concentration must be a finite number"),
+        ({"noise_concentration": "1"}, "noise_concentration must be a finite number, was '1'"),
+        ({"weight_precision": "1"}, "weight_precision must be a number or an array of them, was '1'"),
+        ({"weight_precision": np.nan}, "weight_precision must be finite"),
     ],
 )
 def test_bad_hyperparameters_are_named(options, message):
@@ -278,6 +281,9 @@ def test_what_does_not_fit_is_named():
     x, y = problem()
     with pytest.raises(ValueError, match="weight_precision must have shape"):
         fixed(np.ones(2)).fit(x, y)
+    for other, targets, message in [(x[:, :1], y, "x must"), (1.0, 1.0, "x must"), (x, y[:, None], "y must")]:
+        with pytest.raises(ValueError, match=f"{message} have shape"):
+            LinearRegression().fit(x, y).log_predictive(other, targets)
     with pytest.raises(ValueError, match="log_evidence is exact for"):
         _ = LinearRegression().fit(x, y).log_evidence
     with pytest.raises(ValueError, match="must be fitted first"):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from vbref.meanfield.engine import Ascent, ascend, check_count
 from vbref.models import VAE, door
+from vbref.numerics import check
 
 Array = NDArray[Any]
 Params = dict[str, Array]
@@ -67,6 +68,7 @@ def cubature(n: int, latent_dim: int, dtype: str = "float64") -> Array:
     left.
     """
     door.size(n=n, latent_dim=latent_dim)
+    door.choice("dtype", np.dtype(dtype).name, ("float32", "float64"))
     nodes = np.sqrt(latent_dim) * np.eye(latent_dim)
     both = np.concatenate([nodes, -nodes]).astype(dtype)
     return np.repeat(both[:, None], n, axis=1)
@@ -93,8 +95,7 @@ def fit_per_point(
 
     Raises ValueError as the model does, and for a model that is not amortised.
     """
-    if model.config["inference"] != "amortised":
-        raise ValueError("model must be amortised, to start from its encoder")
+    params, x = _checked(model, params, x)
     check_count(steps=steps)
     own = VAE(**model.config | {"inference": "per-point", "rows": len(x)})
     state = _start(model, own, params, x)
@@ -126,25 +127,37 @@ def amortisation_gap(
     The posteriors are fitted with `noise` (K, N, D) and both sides evaluated with `evaluation_noise` (K', N,
     D), by default the same; `options` are those of `fit_per_point` but `learn`.
     """
-    fitted = fit_per_point(model, params, x, noise, learn=False, **options)
-    judge = noise if evaluation_noise is None else evaluation_noise
-    door.noise(judge, len(x), model.latent_dim)
+    params, x = _checked(model, params, x)
+    given = (
+        {"noise": noise}
+        if evaluation_noise is None
+        else {"noise": noise, "evaluation_noise": evaluation_noise}
+    )
+    noises = check.floats(**given)
+    for name, each in zip(given, noises, strict=True):
+        check.shape(name, each, (None, len(x), model.latent_dim))
+    fitted = fit_per_point(model, params, x, noises[0], learn=False, **options)
     return Gap(
-        _each_row(model, params, x, judge, indexed=False),
-        _each_row(fitted.model, fitted.params, x, judge, indexed=True),
-        fitted,
+        _each_row(model, params, x, noises[-1]), _each_row(fitted.model, fitted.params, x, noises[-1]), fitted
     )
 
 
-def _start(model: VAE, own: VAE, params: Mapping[str, Array], x: Array) -> Params:
-    """The encoder's statistics as tables, and copies of all that is not the encoder's."""
+def _checked(model: VAE, params: Mapping[str, Array], x: Array) -> tuple[Params, Array]:
+    """The parameters and the rows as arrays that are `model`'s."""
+    if not isinstance(model, VAE) or model.config["inference"] != "amortised":
+        raise ValueError("model must be amortised, a VAE with an encoder to start from")
     checked, (rows,) = door.together(params, model.shapes(), x=x)
     door.batch(rows, model.data_dim)
-    h, _ = model.inference.forward(checked, rows)
+    return checked, rows
+
+
+def _start(model: VAE, own: VAE, params: Params, x: Array) -> Params:
+    """The encoder's statistics as tables, and copies of all that is not the encoder's."""
+    h, _ = model.inference.forward(params, x)
     parts = model.posterior.parts()
     split = np.split(h, np.cumsum(list(parts.values()))[:-1], axis=-1)
     tables = {f"posterior.{name}": part.copy() for name, part in zip(parts, split, strict=True)}
-    return tables | {name: checked[name].copy() for name in own.shapes() if name not in tables}
+    return tables | {name: params[name].copy() for name in own.shapes() if name not in tables}
 
 
 def _climbed(model: VAE, params: Params, x: Array, noise: Array, names: list[str], steps: int) -> Params:
@@ -172,11 +185,8 @@ def _climbed(model: VAE, params: Params, x: Array, noise: Array, names: list[str
     return unpacked(found.x)
 
 
-def _each_row(
-    model: VAE, params: Mapping[str, Array], x: Array, noise: Array, *, indexed: bool
-) -> NDArray[np.float64]:
-    """The model's own objective of each row alone (N,)."""
-    one = [slice(i, i + 1) for i in range(len(x))]
-    index = [np.array([i]) if indexed else None for i in range(len(x))]
-    pairs = zip(one, index, strict=True)
-    return np.array([model.objective(params, x[row], noise[:, row], index=i) for row, i in pairs])
+def _each_row(model: VAE, params: Params, x: Array, noise: Array) -> NDArray[np.float64]:
+    """The model's own objective of each row alone (N,); an encoder has no use for its index."""
+    return np.array(
+        [model.objective(params, x[i : i + 1], noise[:, i : i + 1], index=[i]) for i in range(len(x))]
+    )

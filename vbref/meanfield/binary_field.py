@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vbref.meanfield.engine import Ascent, Bound, Update, ascend, best_of, check_limits
+from vbref.meanfield.engine import Ascent, Bound, Update, ascend, best_of
 from vbref.meanfield.limits import number, within_float64
 from vbref.meanfield.spins import Enumeration, enumerate_spins
 from vbref.numerics import check
@@ -36,27 +36,18 @@ class BinaryField:
     """
 
     def __init__(self, couplings: ArrayLike, fields: ArrayLike, *, constant: float = 0.0) -> None:
-        j, h = check.floats(couplings=couplings, fields=fields)
-        check.shape("fields", h, (None,))
-        check.shape("couplings", j, (len(h), len(h)))
-        if len(h) == 0:
-            raise ValueError("fields must have at least one spin, has none")
-        if not np.array_equal(j, j.T) or np.diagonal(j).any():
-            raise ValueError("couplings must be symmetric with a zero diagonal, are not")
-        self.couplings, self.fields = j.astype(np.float64), h.astype(np.float64)
+        self.couplings, self.fields = _pairs_and_singles(couplings=couplings, fields=fields)
         self.constant = number("constant", constant)
         self._fitted: _Run | None = None
 
     @classmethod
+    @within_float64("weights and biases")
     def from_boltzmann(cls, weights: ArrayLike, biases: ArrayLike) -> "BinaryField":
         """The field of a machine p(v) ∝ exp(½ vᵀWv + bᵀv) on v ∈ {0, 1}^D, with the same log Z and bound.
 
         Means of v are ½(1 + those of s). `weights` (D, D) is symmetric with a zero diagonal, `biases` (D,).
         """
-        w, b = check.floats(weights=weights, biases=biases)
-        check.shape("biases", b, (None,))
-        check.shape("weights", w, (len(b), len(b)))
-        w, b = w.astype(np.float64), b.astype(np.float64)
+        w, b = _pairs_and_singles(weights=weights, biases=biases)
         return cls(w / 4, b / 2 + w.sum(axis=1) / 4, constant=float(b.sum() / 2 + w.sum() / 8))
 
     @classmethod
@@ -91,34 +82,34 @@ class BinaryField:
         all at once, which can, and may oscillate; `damping` is in [0, 1). `tol` and `max_iter` as in
         `engine.ascend`. Raises ValueError for arguments out of range.
         """
-        check_limits(tol, max_iter)
         if sweep not in ("sequential", "parallel"):
             raise ValueError(f"sweep must be 'sequential' or 'parallel', was {sweep!r}")
         if not 0 <= number("damping", damping) < 1:
             raise ValueError(f"damping must be in [0, 1), was {damping!r}")
         if sum(given is not None for given in (init, rng)) > 1 or (rng is None and n_init != 1):
             raise ValueError("a fit must start from init or from rng, and n_init must come with rng")
-        first = None if init is None else self._checked(init)
+        first = np.tanh(self.fields) if init is None else self._checked(init=init)
 
         def attempt(child: np.random.Generator) -> _Run:
-            start = child.uniform(-1, 1, len(self.fields)) if first is None and rng is not None else first
-            run = _Run(self, np.tanh(self.fields) if start is None else start.copy(), damping)
+            start = first if rng is None else child.uniform(-1, 1, len(self.fields))
+            run = _Run(self, start.copy(), damping)
             run.climb(sweep, tol, max_iter, progress)
             return run
 
         self._fitted = best_of(attempt, n_init, check.generator(0 if rng is None else rng))
         return self
 
-    def _checked(self, init: ArrayLike) -> Array:
-        (m,) = check.floats(init=init)
-        check.shape("init", m, self.fields.shape)
+    def _checked(self, **named: ArrayLike) -> Array:
+        (name,), (m,) = named, check.floats(**named)
+        check.shape(name, m, self.fields.shape)
         if not (abs(m) <= 1).all():
-            raise ValueError(f"init must be in [-1, 1], has {m[abs(m) > 1].flat[0]}")
+            raise ValueError(f"{name} must be in [-1, 1], has {m[abs(m) > 1].flat[0]}")
         return m.astype(np.float64)
 
+    @within_float64("couplings and fields")
     def bound_at(self, means: ArrayLike) -> float:
         """The bound on log Z at any means (D,) in [−1, 1], in nats."""
-        return _Run(self, self._checked(means), 0.0).evidence_bound().value
+        return _Run(self, self._checked(means=means), 0.0).evidence_bound().value
 
     @within_float64("couplings and fields")
     def exact(self) -> Enumeration:
@@ -168,6 +159,18 @@ class BinaryField:
         run = self._run
         size = max(abs(run.bound), 1.0)
         return run.ascent.converged and run.residual <= 4 * np.sqrt((run.tol + _ROUNDING) * size)
+
+
+def _pairs_and_singles(**named: ArrayLike) -> tuple[Array, Array]:
+    """Two arguments, (D, D) symmetric with a zero diagonal and (D,), as float64; else ValueError."""
+    (of_pairs, of_singles), (pairs, singles) = named, check.floats(**named)
+    check.shape(of_singles, singles, (None,))
+    check.shape(of_pairs, pairs, (len(singles), len(singles)))
+    if len(singles) == 0:
+        raise ValueError(f"{of_singles} must have at least one spin, has none")
+    if not np.array_equal(pairs, pairs.T) or np.diagonal(pairs).any():
+        raise ValueError(f"{of_pairs} must be symmetric with a zero diagonal, are not")
+    return pairs.astype(np.float64), singles.astype(np.float64)
 
 
 @dataclass

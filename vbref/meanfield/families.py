@@ -4,6 +4,8 @@
 Fisher information, can be inverted. Each family has `natural(usual parameters) → η`, `usual(η)` back,
 `log_normaliser(η)` = A in nats and `moments(η)` = E[T], in closed forms of which neither is derived from the
 other.
+
+Raises ValueError, naming the argument, for parameters out of their domain and an η of another shape.
 """
 
 from dataclasses import dataclass
@@ -13,7 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vbref.numerics import digamma, logsumexp
+from vbref.dist.multivariate_normal import cholesky
+from vbref.numerics import check, digamma, logsumexp
 
 Array = NDArray[Any]
 _LOG_2PI = float(np.log(2 * np.pi))
@@ -37,6 +40,9 @@ class Categorical:
 
     def natural(self, probs: Array) -> Array:
         """η (n − 1,) of probabilities (n,), all > 0."""
+        (probs,) = check.floats(probs=probs)
+        check.probabilities(probs=probs)
+        check.positive(probs=probs)
         return np.log(probs[:-1]) - np.log(probs[-1])
 
     def usual(self, eta: Array) -> Array:
@@ -59,6 +65,8 @@ class Spin:
 
     def natural(self, mean: float) -> Array:
         """η (1,) of a mean in (−1, 1)."""
+        if not -1 < mean < 1:
+            raise ValueError(f"mean must be in (-1, 1), was {mean!r}")
         return np.array([np.arctanh(mean)])
 
     def usual(self, eta: Array) -> float:
@@ -80,11 +88,14 @@ class Gamma:
 
     def natural(self, concentration: float, rate: float) -> Array:
         """η (2,)."""
+        _positive(concentration=concentration, rate=rate)
         return np.array([concentration - 1.0, -rate])
 
     def usual(self, eta: Array) -> tuple[float, float]:
         """(a, b)."""
-        return float(eta[0]) + 1, -float(eta[1])
+        a, b = float(eta[0]) + 1, -float(eta[1])
+        _positive(concentration=a, rate=b)
+        return a, b
 
     def log_normaliser(self, eta: Array) -> float:
         """log Γ(a) − a log b."""
@@ -103,11 +114,14 @@ class Beta:
 
     def natural(self, a: float, b: float) -> Array:
         """η (2,)."""
+        _positive(a=a, b=b)
         return np.array([a - 1.0, b - 1.0])
 
     def usual(self, eta: Array) -> tuple[float, float]:
         """(a, b)."""
-        return float(eta[0]) + 1, float(eta[1]) + 1
+        a, b = float(eta[0]) + 1, float(eta[1]) + 1
+        _positive(a=a, b=b)
+        return a, b
 
     def log_normaliser(self, eta: Array) -> float:
         """log B(a, b) = log Γ(a) + log Γ(b) − log Γ(a + b)."""
@@ -126,10 +140,13 @@ class Dirichlet:
 
     def natural(self, concentration: Array) -> Array:
         """η (K,)."""
-        return np.asarray(concentration) - 1.0
+        (alpha,) = check.floats(concentration=concentration)
+        check.positive(concentration=alpha)
+        return alpha - 1
 
     def usual(self, eta: Array) -> Array:
         """α (K,)."""
+        check.positive(concentration=eta + 1)
         return eta + 1
 
     def log_normaliser(self, eta: Array) -> float:
@@ -151,6 +168,7 @@ class Normal:
 
     def natural(self, mean: Array, precision: Array) -> Array:
         """η (D + D(D + 1)/2,)."""
+        mean, precision = _normal(self.dim, mean, precision=precision)
         return np.concatenate([precision @ mean, _packed(-precision / 2)])
 
     def usual(self, eta: Array) -> tuple[Array, Array]:
@@ -181,6 +199,8 @@ class NormalGamma:
 
     def natural(self, mean: Array, precision: Array, concentration: float, rate: float) -> Array:
         """η (2 + D + D(D + 1)/2,)."""
+        mean, precision = _normal(self.dim, mean, precision=precision)
+        _positive(concentration=concentration, rate=rate)
         pull = precision @ mean
         noise = [concentration - 1 + self.dim / 2, -rate - float(mean @ pull) / 2]
         return np.concatenate([noise, pull, _packed(-precision / 2)])
@@ -222,8 +242,10 @@ class NormalWishart:
     dim: int
 
     def natural(self, mean: Array, mean_precision: float, df: float, inverse_scale: Array) -> Array:
-        """η (2 + D + D(D + 1)/2,) of m, β, ν, C."""
-        pull = mean_precision * np.asarray(mean)
+        """η (2 + D + D(D + 1)/2,) of m, β, ν > D − 1, C."""
+        mean, inverse_scale = _normal(self.dim, mean, inverse_scale=inverse_scale)
+        _positive(mean_precision=mean_precision, df_beyond_dim=df - self.dim + 1)
+        pull = mean_precision * mean
         shape = [(df - self.dim) / 2, -mean_precision / 2]
         return np.concatenate([shape, pull, _packed(-(inverse_scale + np.outer(pull, mean)) / 2)])
 
@@ -250,6 +272,22 @@ class NormalWishart:
         return np.concatenate([[log_det, square], pull, precision[np.tril_indices(self.dim)]])
 
 
+def _positive(**named: float) -> None:
+    """Raise ValueError unless all are > 0."""
+    for name, value in named.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be > 0, was {value}")
+
+
+def _normal(dim: int, mean: Array, **matrix: Array) -> list[Array]:
+    """The mean (dim,) and the symmetric positive definite matrix (dim, dim); else ValueError."""
+    (name,), (m, square) = matrix, check.floats(mean=mean, **matrix)
+    check.shape("mean", m, (dim,))
+    check.shape(name, square, (dim, dim))
+    cholesky(square, name)
+    return [m, square]
+
+
 def _packed(matrix: Array) -> Array:
     """The coefficients of z_i z_j, i ≥ j, in zᵀ matrix z: a symmetric matrix's off-diagonals count twice."""
     whole = 2 * matrix - np.diag(np.diagonal(matrix))
@@ -258,6 +296,7 @@ def _packed(matrix: Array) -> Array:
 
 def _unpacked(coefficients: Array, dim: int) -> Array:
     """The symmetric matrix that `_packed` packs."""
+    check.shape("eta's coefficients of products", coefficients, (dim * (dim + 1) // 2,))
     lower = np.zeros((dim, dim))
     lower[np.tril_indices(dim)] = coefficients
     return (lower + lower.T) / 2

@@ -68,9 +68,8 @@ class Gaussian:
         Afterwards `path` (updates + 1, D) has the means after each update, the start first. `tol` and
         `max_iter` end it as in `engine.ascend`; factors are named "q0", "q1", …
         """
-        first = np.zeros_like(self.mean) if start is None else np.asarray(start)
+        (first,) = check.floats(start=np.zeros_like(self.mean) if start is None else start)
         check.shape("start", first, self.mean.shape)
-        check.floats(start=first)
         self._error = (first - self.mean) / self._scale
         self._cov = self._marginal_blocks()
         path = [self.means]
@@ -170,7 +169,10 @@ class Gaussian:
 
 def _partition(d: int, blocks: Blocks | None) -> list[NDArray[np.intp]]:
     given: Any = [[j] for j in range(d)] if blocks is None else blocks
-    arrays = [np.asarray(block) for block in given] if isinstance(given, Sequence | np.ndarray) else []
+    try:
+        arrays = [np.asarray(block) for block in given] if isinstance(given, Sequence | np.ndarray) else []
+    except ValueError:  # a list within a block
+        arrays = []
     whole = all(a.ndim == 1 and len(a) and a.dtype.kind in "iu" for a in arrays)
     if not whole or sorted(np.concatenate(arrays).tolist() if arrays else []) != list(range(d)):
         raise ValueError(f"blocks must hold each of 0..{d - 1} once, in non-empty lists, was {blocks!r}")

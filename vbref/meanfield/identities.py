@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vbref.meanfield.families import Family
+from vbref.numerics import check
 
 Array = NDArray[Any]
 Bound = Callable[[Array], float]
@@ -57,8 +58,12 @@ def divergence(family: Family, eta_q: Array, eta_p: Array) -> float:
 def jacobian(function: Callable[[Array], Any], at: Array, *, step: float = 1e-3) -> Array:
     """∂f/∂η (shape of f, D), by (8 (f₊ − f₋) − (f₊₊ − f₋₋))/12h, whose error is O(h⁴).
 
-    Each h is `step` · max(|η_i|, 1).
+    Each h is `step` · max(|η_i|, 1). Raises ValueError for an η that is no array (D,) of floats, and for a
+    step that is not > 0.
     """
+    (at,) = check.floats(eta=at)
+    check.shape("eta", at, (None,))
+    check.positive(step=check.floats(step=float(step))[0])
     columns = []
     for i, size in enumerate(step * np.maximum(abs(at), 1.0)):
         h = np.zeros_like(at)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vbref.meanfield.engine import Ascent, Update, ascend
-from vbref.meanfield.limits import within_float64
+from vbref.meanfield.limits import number, within_float64
 from vbref.meanfield.normal_gamma import LOG_2PI, Gammas, NormalGamma
 from vbref.meanfield.regression_state import Design, State
 from vbref.meanfield.student import log_gamma_step, log_student
@@ -38,6 +38,12 @@ class Student(NamedTuple):
     loc: Array
     scale: Array
     df: float
+
+
+def _scalar(name: str, value: ArrayLike) -> Array:
+    """The number, or array of one, as an array (); else ValueError."""
+    check.shape(name, np.asarray(value), ())
+    return np.asarray(number(name, np.asarray(value).item()))
 
 
 class LinearRegression:
@@ -68,12 +74,15 @@ class LinearRegression:
             "noise_concentration": noise_concentration,
             "noise_rate": noise_rate,
         }
-        given = {name: np.asarray(value, np.float64) for name, value in gammas.items()}
-        precision = np.asarray(weight_precision, np.float64)
-        check.floats(weight_precision=precision, **given)
+        given = {name: _scalar(name, value) for name, value in gammas.items()}
+        precision = np.asarray(weight_precision)
+        if precision.dtype.kind not in "iuf":
+            raise ValueError(
+                f"weight_precision must be a number or an array of them, was {weight_precision!r}"
+            )
+        precision = precision.astype(np.float64)
+        check.floats(weight_precision=precision)
         check.positive(weight_precision=precision, **given)
-        for name in given:
-            check.shape(name, given[name], ())
         self.prior, self.weight_precision = prior, precision
         self.weight_prior = Gammas(given["weight_concentration"], given["weight_rate"])
         self.noise_prior = Gammas(given["noise_concentration"], given["noise_rate"])
@@ -220,7 +229,7 @@ class LinearRegression:
     def log_predictive(self, x: ArrayLike, y: ArrayLike) -> Array:
         """log p(y | x, data) of each row (N,) under q, in nats: the density of `predict`."""
         rows, targets = check.floats(x=x, y=y)
-        check.shape("y", targets, (len(rows),))
         loc, scale, df = self.predict(rows)
+        check.shape("y", targets, loc.shape)
         z = (targets - loc) / scale
         return log_student(z * z / df, 2 * np.log(scale), df, 1).astype(rows.dtype)
