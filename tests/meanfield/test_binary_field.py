@@ -145,9 +145,9 @@ def test_converged_is_whether_the_bound_stood_still():
 
 def test_means_keep_their_digits_on_the_way_to_zero():
     """m₂ = tanh Jm₁ after a sweep: Jm is no sum of all the changes since the start, with their rounding."""
-    repel = BinaryField([[0.0, -0.5], [-0.5, 0.0]], [0.0, 0.0]).fit(init=[0.9, 0.4], tol=0.0)
+    repel = BinaryField([[0.0, -0.7], [-0.7, 0.0]], [0.0, 0.0]).fit(init=[0.9, 0.4], tol=0.0)
     assert 1e-12 < abs(repel.means[1]) < 1e-7
-    assert repel.means[1] == pytest.approx(np.tanh(-0.5 * repel.means[0]), rel=1e-12)
+    assert repel.means[1] == pytest.approx(np.tanh(-0.7 * repel.means[0]), rel=1e-12)
 
 
 def magnetisation(coupling, field=0.0, start=0.95, n=10):

@@ -92,7 +92,7 @@ class BinaryField:
 
         def attempt(child: np.random.Generator) -> _Run:
             start = first if rng is None else child.uniform(-1, 1, len(self.fields))
-            run = _Run(self, start.copy(), damping)
+            run = _Run(self, start, damping)
             run.climb(sweep, tol, max_iter, progress)
             return run
 
