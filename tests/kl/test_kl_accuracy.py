@@ -107,3 +107,19 @@ def test_derivatives(low, high):
         grads = kl.beta_grad(*turned)
         for got, want in zip((grads[0], grads[2]), zip(*exact, strict=True), strict=True):
             assert_digits(got, *zip(*want, strict=True))
+
+
+def test_wishart_of_one_dimension():
+    """A gamma of ν/2 and 1/(2V). The value far away is to the rounding of the factors, and not asked here."""
+    points = pairs(3, -4, 7)
+    df_q, v, df_p, w = points[0], points[1, :, None, None], points[2], points[3, :, None, None]
+    gammas = [(a / 2, 1 / (2 * b), c / 2, 1 / (2 * d)) for a, b, c, d in columns(points)]
+    by_df_q, _, by_df_p, _ = kl.wishart_grad(df_q, v, df_p, w)
+    by_a_q, _, by_a_p, _ = zip(*(slopes_of_gamma(*point) for point in gammas), strict=True)
+    near = np.array([0.6 < d / b < 1.6 for _, b, _, d in gammas])
+    far_ratio = [0 if k else d / b for k, (_, b, _, d) in zip(near, gammas, strict=True)]
+    parts = [abs(part) + ratio for (_, part), ratio in zip(by_a_q, far_ratio, strict=True)]
+    assert_digits(2 * by_df_q, [want for want, _ in by_a_q], parts)
+    assert_digits(2 * by_df_p, *zip(*by_a_p, strict=True))
+    value = kl.wishart(df_q, v, df_p, w)
+    assert_digits(value[near], [exact_gamma(*gammas[i]) for i in np.flatnonzero(near)])

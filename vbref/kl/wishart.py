@@ -61,13 +61,15 @@ def shape_kl(nu_q, nu_p, row):
 
 @scalar
 def slope_q(nu_q, nu_p, row, excess, log_ratio):
-    """½[λ − 1 − (y − x) ψ′(x − h)], for large x − h with 1/x taken out of ψ′, since λ − y/x may be small."""
+    """½[λ − 1 − (y − x) ψ′(x − h)], for large x − h with 1/x taken out of ψ′, since λ − y/x may be small.
+
+    That is λ − 1 less d/x, unless both are nearly −1.
+    """
     half = type(nu_q)(0.5)
     x, d, x_h = half * nu_q, half * (nu_p - nu_q), half * (nu_q - row)
     if x_h <= type(nu_q)(12):
         return half * (excess - trigamma_times(d, x_h))
-    near = abs(excess) < half and abs(d) < half * x
-    means = excess - d / x if near else math.exp(log_ratio) - nu_p / nu_q
+    means = excess - d / x if nu_q < type(nu_q)(2) * nu_p else math.exp(log_ratio) - nu_p / nu_q
     return half * (means - d * (stirling_gap_curvature(x_h) + row / nu_q / x_h))
 
 
