@@ -230,6 +230,15 @@ def test_adaptive_contrast_has_nothing_to_learn_where_q_is_normal():
 # -- the door --
 
 
+def test_a_posterior_without_spread_has_the_floor_s():
+    model, params, x, noise = setting({"contrast": "adaptive"})
+    params["encoder.0.weight"][4:] = 0
+    loc, scale = model.moments(params, x)
+    np.testing.assert_allclose(scale, 1e-3, rtol=1e-9)
+    assert np.isfinite(loc).all()
+    assert np.isfinite(model.objective(params, x, noise))
+
+
 def test_there_are_no_log_weights():
     model, params, x, noise = setting(OPTIONS[0])
     with pytest.raises(NotImplementedError, match="has no density"):

@@ -71,6 +71,17 @@ def test_the_saddle_by_differences(options, monkeypatch):
     check_gradient(lambda p: model.objective(p, x, noise), grads, params, atol=1e-10)
 
 
+def test_the_energy_s_player_without_a_penalty_by_differences():
+    model, params, x, noise, _ = setting({}, k=2)
+    player = next(each for each in model.players if each.name == "energy")
+    check_gradient(
+        lambda p: player.objective_and_grad(params | p, x, noise)[0],
+        player.own(player.objective_and_grad(params, x, noise)[1]),
+        player.own(params),
+        atol=1e-10,
+    )
+
+
 def log_normal(z):
     return stats.norm.logpdf(z).sum(axis=-1)
 
@@ -146,6 +157,9 @@ def test_log_z_by_draws_where_the_energy_is_a_plane(slope):
     square, draws = 3 * slope**2, 5000
     error = model.log_normaliser(params, draws=draws) - (square / 2 - 0.7)
     assert abs(error) < 4 * np.sqrt(np.expm1(square) / draws) + 1e-13
+    # One more than a tile, and U a constant: each of the draws has the weight Z.
+    flat = params | {"energy.0.weight": np.zeros((3, 1))}
+    assert model.log_normaliser(flat, draws=4097) == pytest.approx(-0.7, rel=1e-13)
 
 
 def test_the_generator_is_below_log_z_by_two_divergences():

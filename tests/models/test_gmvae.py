@@ -228,6 +228,19 @@ def test_samples_choose_their_cluster_as_often_as_its_weight():
         model.sample(params, noise, component=3)
 
 
+def test_a_draw_of_the_prior_rises_with_its_noise():
+    """With one component nothing is taken from ε; then x is its mean and standard deviations away."""
+    prior = MixturePrior(latent_dim=2, w_dim=1, components=1)
+    rng = np.random.default_rng(0)
+    params = prior.init(rng)
+    w, eps = rng.standard_normal((4, 1)), rng.standard_normal((4, 2))
+    _, left = prior.draw_component(params, eps)
+    np.testing.assert_allclose(left, eps, rtol=1e-12)
+    loc, log_var = np.split(prior.forward(params, w)[0][:, 0], 2, axis=-1)
+    expected = stats.norm(loc, np.exp(log_var / 2)).ppf(stats.norm.cdf(eps))
+    np.testing.assert_allclose(prior.sample(params, w, eps, component=0), expected, rtol=1e-10)
+
+
 def test_the_prior_it_samples_is_the_prior_it_scores():
     """Moments of x drawn through an identity decoder against those of the grid."""
     model, params, _, _ = setting(data_dim=1, latent_dim=1, components=2, likelihood="gaussian", hidden=())

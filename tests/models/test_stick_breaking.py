@@ -35,6 +35,14 @@ def setting(k=2, sticks=4, seed=0, **options):
     return model, params, rng.random((3, 4)).round(), model.draw_noise(rng, 3, k)
 
 
+def test_a_learned_concentration_starts_where_it_is_said_to():
+    params = StickBreakingVAE(4, 3, concentration=2.5, learn_concentration=True).init(
+        np.random.default_rng(0)
+    )
+    (start,) = (value for name, value in params.items() if "concentration" in name)
+    assert np.exp(start) == pytest.approx(2.5, rel=1e-15)
+
+
 def rule(count, dims=1):
     """Nodes (count^dims, dims) in (0, 1) and log weights: the trapezoidal rule in the logit."""
     t, step = np.linspace(-84, 36, count, retstep=True)

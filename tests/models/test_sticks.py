@@ -170,3 +170,7 @@ def test_the_rest_is_right_where_the_fraction_is_one_to_rounding():
     (log_v, log_rest, _), _ = Kumaraswamy().sample(h, np.full((1, 1, 1), 1e-9))
     assert log_v == 0
     assert log_rest.item() == pytest.approx(np.log(1e-9) / 0.02 - np.log(3), rel=1e-14)
+    # With a = 1e6 it is −log(1 − e^−25)/a at y = 25.
+    h = np.log(np.array([[1e6, 0.1]]))
+    (_, log_rest, _), _ = Kumaraswamy().sample(h, np.full((1, 1, 1), np.exp(-2.5)))
+    assert log_rest.item() == pytest.approx(np.log(-np.log1p(-np.exp(-25.0))) - np.log(1e6), rel=1e-13)

@@ -79,11 +79,6 @@ class EnergyPrior:
         d_z, d_network = self.network.backward(-d[..., None], saved_f)
         return d_mean, d_var, d_z, d_network | d_base
 
-    def energy(self, params: Mapping[str, Array], z: Array) -> Array:
-        """U(z), (…)."""
-        f = self.network.apply(params, z)[..., 0]
-        return f if self.tilt else f - self.base.log_prob(params, z)[0]
-
     def penalty(self, params: Mapping[str, Array], z: Array) -> tuple[Array, Any]:
         """‖∇_z U(z)‖² (…), and what `penalty_backward` needs."""
         rows = z.reshape(-1, self.latent_dim)
