@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vbref.models import VAE
+from vbref.models import VAE, LinearGaussian
 from vbref.models.autoencoder import autoencoder_constant, autoencoder_loss
 
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
@@ -81,5 +81,14 @@ def test_the_loss_is_the_formula():
 )
 def test_other_models_are_refused(options):
     model = VAE(3, 1, **options)
-    with pytest.raises(ValueError, match="model must have a Gaussian"):
+    with pytest.raises(ValueError, match="model must be a VAE with a Gaussian"):
         autoencoder_loss(model, model.init(np.random.default_rng(0)), np.zeros((1, 3)))
+
+
+def test_models_of_other_kinds_are_refused_and_lists_of_rows_are_not():
+    other = LinearGaussian(3, 1)
+    for term in (autoencoder_loss, autoencoder_constant):
+        with pytest.raises(ValueError, match=r"model must be a VAE with a Gaussian .*, is LinearGaussian"):
+            term(other, other.init(np.random.default_rng(0)), np.zeros((1, 3)))
+    model, params, x = setting()
+    assert autoencoder_loss(model, params, x.tolist()) == autoencoder_loss(model, params, x)

@@ -302,3 +302,23 @@ def test_the_energy_s_steps_are_at_its_own_rate():
     rates = {player.name: player.rate for player in EnergyPriorVAE(4, 2, (3,), energy_rate=0.25).players}
     assert rates.pop("energy") == 0.25
     assert set(rates.values()) == {1.0}
+
+
+def test_what_the_evidence_refuses():
+    gaussian = {"likelihood": "gaussian", "sigma": 0.7}
+    model, params, x, noise, _ = setting(gaussian)
+    for bad, message in [
+        (x * np.nan, "x must be finite"),
+        (x.astype(int), "x must be float32 or float64"),
+        (x[0], "x must have shape"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            model.log_evidence(params, bad)
+    np.testing.assert_array_equal(model.log_evidence(params, x.tolist()), model.log_evidence(params, x))
+    with pytest.raises(ValueError, match="draws must be an integer >= 1, was 0"):
+        model.log_normaliser(params, draws=0)
+    for width in (3, 20):
+        with pytest.raises(ValueError, match="noise must have shape"):
+            model.log_normaliser_weights(params, np.zeros((2, width)))
+    with pytest.raises(ValueError, match="log_z must be finite, has nan"):
+        model.log_weights(params, x, noise, log_z=np.nan)

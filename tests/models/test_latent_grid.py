@@ -35,3 +35,6 @@ def test_what_does_not_die_out_is_refused():
         latent_grid.covering(lambda z: np.zeros(len(z)), 1)
     with pytest.raises(ValueError, match="latent_dim must be 1 or 2 for a grid, was 3"):
         latent_grid.grid(3, 8.0)
+    for nodes in (0, 1, 2.5):
+        with pytest.raises(ValueError, match=f"nodes must be an integer >= 2, was {nodes}"):
+            latent_grid.grid(1, 8.0, nodes)

@@ -20,6 +20,7 @@ from vbref.models import door
 from vbref.models.door import Array
 from vbref.models.likelihood import Gaussian
 from vbref.models.vae import VAE
+from vbref.numerics import check
 
 
 def autoencoder_loss(model: VAE, params: Mapping[str, Array], x: Array, *, index: Any = None) -> float:
@@ -28,6 +29,7 @@ def autoencoder_loss(model: VAE, params: Mapping[str, Array], x: Array, *, index
     Raises ValueError unless the model has a Gaussian likelihood with one fixed σ and a standard prior.
     """
     sigma = _sigma(model)
+    (x,) = check.floats(x=x)
     loc, _ = model.encode(params, x, index=index)
     r = (x - model.decode(params, loc)) / x.dtype.type(sigma)
     return float((r * r).sum() + (loc * loc).sum()) / 2
@@ -47,9 +49,10 @@ def autoencoder_constant(model: VAE, params: Mapping[str, Array], x: Array, *, i
 
 
 def _sigma(model: VAE) -> float:
-    likelihood = model.likelihood
+    likelihood = model.likelihood if isinstance(model, VAE) else None
     if not isinstance(likelihood, Gaussian) or likelihood.scale != "fixed" or model.prior.learned:
         raise ValueError(
-            f"model must have a Gaussian likelihood of fixed scale and a standard prior, is {model.config}"
+            "model must be a VAE with a Gaussian likelihood of fixed scale and a standard prior, is "
+            f"{type(model).__name__} {getattr(model, 'config', '')}"
         )
     return likelihood.sigma

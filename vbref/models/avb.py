@@ -40,6 +40,7 @@ from vbref.models.door import Array, Params
 from vbref.models.likelihood import make_likelihood
 from vbref.models.prior import DiagonalPrior
 from vbref.nn.mlp import MLP
+from vbref.numerics import check
 from vbref.players import Player
 
 _NODES = 16
@@ -122,14 +123,16 @@ class AVB(Decoded):
         critic = Player("critic", self.critic_objective_and_grad, ("critic.",), self.critic_steps)
         return critic, Player("train", self.objective_and_grad, owns)
 
-    def init(self, rng: np.random.Generator) -> Params:
+    def init(self, rng: np.random.Generator | int) -> Params:
         """Networks as `MLP.init` draws them, σ = `sigma`; float32 rounds the same draw."""
+        rng = check.generator(rng)
         params = self.encoder.init(rng) | self.decoder.init(rng) | self.likelihood.init()
         params |= self.critic.init(rng)
         return {name: np.asarray(array, self.dtype) for name, array in params.items()}
 
-    def draw_noise(self, rng: np.random.Generator, n: int, k: int = 1) -> Array:
+    def draw_noise(self, rng: np.random.Generator | int, n: int, k: int = 1) -> Array:
         """Standard normals (k, n, noise_dim + latent_dim): q's ε, then the draws that q is told from."""
+        rng = check.generator(rng)
         door.size(n=n, k=k)
         return rng.standard_normal((k, n, self.noise_dim + self.latent_dim)).astype(self.dtype)
 

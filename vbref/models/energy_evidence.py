@@ -10,6 +10,7 @@ from vbref.models.decoded import Encoded
 from vbref.models.door import Array, Params
 from vbref.models.energy import EnergyPrior
 from vbref.models.samplers import Generator, Langevin
+from vbref.numerics import check
 
 _TILE = 4096
 
@@ -29,8 +30,10 @@ class EnergyEvidence(Encoded):
     def log_normaliser(self, params: Mapping[str, Array], *, draws: int = 1 << 15, seed: int = 0) -> float:
         """log Z: exact on a grid for one or two latent dimensions; else an estimate from `draws` weights.
 
-        The same numbers whenever it is asked. `log_normaliser_weights` tell how good the estimate is.
+        The same numbers whenever it is asked. `log_normaliser_weights` tell how good the estimate is. Raises
+        ValueError for draws below 1.
         """
+        door.size(draws=draws)
         if self.latent_dim <= 2:
             return self.on_grid(params)[2]
         rng = np.random.default_rng(seed)
@@ -46,6 +49,7 @@ class EnergyEvidence(Encoded):
         With Langevin, whose ends have no density, its starts z ~ N(0, I): ω = e^(−V(z))/N(z; 0, I).
         """
         checked, (noise,) = door.together(params, self.shapes(), noise=noise)
+        door.last_axis("noise", noise, self.noise_dim)
         own = noise[..., self.latent_dim :]
         if isinstance(self.sampler, Langevin):
             z = own[..., : self.latent_dim]
@@ -80,9 +84,10 @@ class EnergyEvidence(Encoded):
     def _evidence(self, params: Mapping[str, Array], x: Array, nodes: int | None) -> tuple[Array, Array]:
         """log p(x) (N,) and log p(x, z) (Q, N) on the grid."""
         exact = {name: np.asarray(array, np.float64) for name, array in params.items()}
-        grid, log_p, _ = self.on_grid(exact, nodes)
+        (x,) = check.floats(x=x)
         door.batch(x, self.data_dim)
         self.likelihood.check(x)
+        grid, log_p, _ = self.on_grid(exact, nodes)
         out = self.decoder.apply(exact, grid.z)
         rows = [self.likelihood.log_prob(exact, out, row)[0] + log_p for row in np.asarray(x, np.float64)]
         log_joint = np.stack(rows, axis=1)

@@ -49,6 +49,7 @@ from vbref.models.likelihood import make_likelihood
 from vbref.models.posterior import DiagonalPosterior
 from vbref.models.samplers import Generator, Langevin
 from vbref.nn.mlp import MLP
+from vbref.numerics import check
 
 _SMOOTH = ("tanh", "softplus", "sigmoid")
 _CHOICES = {
@@ -123,14 +124,16 @@ class EnergyPriorVAE(EnergyGame):
         )
         self._parts = (self.encoder, self.decoder, self.likelihood, self.prior, self.sampler)
 
-    def init(self, rng: np.random.Generator) -> Params:
+    def init(self, rng: np.random.Generator | int) -> Params:
         """U = 0 and a generator near N(0, I): the start is a VAE with a standard prior."""
+        rng = check.generator(rng)
         params = self.encoder.init(rng) | self.decoder.init(rng) | self.likelihood.init()
         params |= self.prior.init(rng) | self.sampler.init(rng)
         return {name: np.asarray(array, self.dtype) for name, array in params.items()}
 
-    def draw_noise(self, rng: np.random.Generator, n: int, k: int = 1) -> Array:
+    def draw_noise(self, rng: np.random.Generator | int, n: int, k: int = 1) -> Array:
         """Standard normals (k, n, noise_dim)."""
+        rng = check.generator(rng)
         door.size(n=n, k=k)
         return rng.standard_normal((k, n, self.noise_dim)).astype(self.dtype)
 
@@ -168,6 +171,7 @@ class EnergyPriorVAE(EnergyGame):
         checked, x, noise = self._checked(params, x, noise)
         run = self._posterior(checked, x, noise)
         log_z = self.log_normaliser(params) if log_z is None else log_z
+        check.floats(log_z=float(log_z))
         return run.log_lik + self.prior.log_prob(checked, run.z)[0] - run.log_q - run.z.dtype.type(log_z)
 
     @door.overflow_named()

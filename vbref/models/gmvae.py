@@ -40,6 +40,7 @@ from vbref.models.mixture_prior import MixturePrior
 from vbref.models.posterior import DiagonalPosterior
 from vbref.models.prior import DiagonalPrior
 from vbref.nn.mlp import MLP
+from vbref.numerics import check
 
 
 class GMVAE(Observed):
@@ -89,14 +90,16 @@ class GMVAE(Observed):
         self.decoder = MLP((latent_dim, *hidden[::-1], self.likelihood.width), activation, prefix="decoder")
         self._parts = (self.encoder, self.w_encoder, self.decoder, self.likelihood, self.prior)
 
-    def init(self, rng: np.random.Generator) -> Params:
+    def init(self, rng: np.random.Generator | int) -> Params:
         """Networks as `MLP.init` draws them, cluster means standard normal; float32 rounds the same draw."""
+        rng = check.generator(rng)
         params = self.encoder.init(rng) | self.w_encoder.init(rng) | self.decoder.init(rng)
         params |= self.likelihood.init() | self.prior.init(rng)
         return {name: np.asarray(array, self.dtype) for name, array in params.items()}
 
-    def draw_noise(self, rng: np.random.Generator, n: int, k: int = 1) -> Array:
+    def draw_noise(self, rng: np.random.Generator | int, n: int, k: int = 1) -> Array:
         """Standard normals (k, n, latent_dim + w_dim), x's before w's."""
+        rng = check.generator(rng)
         door.size(n=n, k=k)
         return rng.standard_normal((k, n, self.latent_dim + self.w_dim)).astype(self.dtype)
 

@@ -29,10 +29,16 @@ class Grid:
 
 
 def grid(latent_dim: int, half_width: float, nodes: int | None = None) -> Grid:
-    """A square of side 2 `half_width` about 0. Raises ValueError for more than two dimensions."""
+    """A square of side 2 `half_width` about 0, of `nodes` >= 2 a side.
+
+    Raises ValueError for more than two dimensions.
+    """
     if latent_dim not in _NODES:
         raise ValueError(f"latent_dim must be 1 or 2 for a grid, was {latent_dim}")
-    axis = np.linspace(-half_width, half_width, nodes or _NODES[latent_dim])
+    nodes = _NODES[latent_dim] if nodes is None else nodes
+    if not isinstance(nodes, int | np.integer) or nodes < 2:
+        raise ValueError(f"nodes must be an integer >= 2, was {nodes!r}")
+    axis = np.linspace(-half_width, half_width, nodes)
     z = np.stack(np.meshgrid(*[axis] * latent_dim, indexing="ij"), axis=-1).reshape(-1, latent_dim)
     return Grid(z, latent_dim * float(np.log(axis[1] - axis[0])))
 

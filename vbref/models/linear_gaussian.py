@@ -49,14 +49,16 @@ class LinearGaussian:
         log_var = () if self.noise == "isotropic" else (self.data_dim,)
         return {"weight": (self.latent_dim, self.data_dim), "mean": (self.data_dim,), "log_var": log_var}
 
-    def init(self, rng: np.random.Generator) -> Params:
+    def init(self, rng: np.random.Generator | int) -> Params:
         """Weights N(0, 1/latent_dim), so that W adds variance 1 to each feature; mean 0; noise variance 1."""
+        rng = check.generator(rng)
         params = {name: np.zeros(shape, self.dtype) for name, shape in self.shapes().items()}
         weight = rng.standard_normal(self.shapes()["weight"]) / math.sqrt(self.latent_dim)
         return params | {"weight": weight.astype(self.dtype)}
 
-    def draw_noise(self, rng: np.random.Generator, n: int, k: int = 1) -> Array:
+    def draw_noise(self, rng: np.random.Generator | int, n: int, k: int = 1) -> Array:
         """Standard normals (k, n, latent_dim); float32 rounds the same draw. n and k are >= 1."""
+        rng = check.generator(rng)
         door.size(n=n, k=k)
         return rng.standard_normal((k, n, self.latent_dim)).astype(self.dtype)
 

@@ -28,6 +28,7 @@ from vbref.models.door import Array, Params, Shapes
 from vbref.models.likelihood import make_likelihood
 from vbref.models.sticks import GammaRatio, GaussLogit, Kumaraswamy, break_stick, break_stick_backward
 from vbref.nn.mlp import MLP
+from vbref.numerics import check
 
 _FAMILIES: dict[str, Any] = {"kumaraswamy": Kumaraswamy, "gauss-logit": GaussLogit, "gamma": GammaRatio}
 _ALPHA = "prior.log_concentration"
@@ -83,14 +84,16 @@ class StickBreakingVAE(Observed):
         """The shape of each parameter, by name."""
         return super().shapes() | ({_ALPHA: ()} if self.learned else {})
 
-    def init(self, rng: np.random.Generator) -> Params:
+    def init(self, rng: np.random.Generator | int) -> Params:
         """Networks as `MLP.init` draws them, α₀ = `concentration`; float32 rounds the same draw."""
+        rng = check.generator(rng)
         params = self.encoder.init(rng) | self.decoder.init(rng) | self.likelihood.init()
         params |= {_ALPHA: np.array(math.log(self.concentration))} if self.learned else {}
         return {name: np.asarray(array, self.dtype) for name, array in params.items()}
 
-    def draw_noise(self, rng: np.random.Generator, n: int, k: int = 1) -> Array:
+    def draw_noise(self, rng: np.random.Generator | int, n: int, k: int = 1) -> Array:
         """Uniforms (k, n, noise_dim), strictly between 0 and 1 in the model's dtype."""
+        rng = check.generator(rng)
         door.size(n=n, k=k)
         limits = np.finfo(self.dtype)
         uniform = rng.random((k, n, self.noise_dim)).astype(self.dtype)

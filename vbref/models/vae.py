@@ -35,6 +35,7 @@ from vbref.models.likelihood import make_likelihood
 from vbref.models.posterior import DiagonalPosterior, FullPosterior
 from vbref.models.prior import DiagonalPrior
 from vbref.nn.mlp import MLP
+from vbref.numerics import check
 
 _CHOICES = {
     "prior": ("standard", "learned"),
@@ -110,15 +111,17 @@ class VAE(Decoded):
         self.decoder = MLP((latent_dim, *hidden[::-1], self.likelihood.width), activation, prefix="decoder")
         self._parts = (self.inference, self.decoder, self.likelihood, self.prior)
 
-    def init(self, rng: np.random.Generator) -> Params:
+    def init(self, rng: np.random.Generator | int) -> Params:
         """Networks as `MLP.init` draws them, p(z) = N(0, I), σ = `sigma`; float32 rounds the same draw."""
+        rng = check.generator(rng)
         params = (
             self.inference.init(rng) | self.decoder.init(rng) | self.likelihood.init() | self.prior.init()
         )
         return {name: np.asarray(array, self.dtype) for name, array in params.items()}
 
-    def draw_noise(self, rng: np.random.Generator, n: int, k: int = 1) -> Array:
+    def draw_noise(self, rng: np.random.Generator | int, n: int, k: int = 1) -> Array:
         """Standard normals (k, n, latent_dim); float32 rounds the same draw. n and k are >= 1."""
+        rng = check.generator(rng)
         door.size(n=n, k=k)
         return rng.standard_normal((k, n, self.latent_dim)).astype(self.dtype)
 

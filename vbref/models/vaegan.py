@@ -41,6 +41,7 @@ from vbref.models.posterior import DiagonalPosterior
 from vbref.models.prior import DiagonalPrior
 from vbref.nn.layers import softplus
 from vbref.nn.mlp import MLP
+from vbref.numerics import check
 from vbref.players import Player
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -141,14 +142,16 @@ class VAEGAN(Encoded):
             return players
         return (*players, Player("likelihood", self.likelihood_objective_and_grad, ("likelihood.",)))
 
-    def init(self, rng: np.random.Generator) -> Params:
+    def init(self, rng: np.random.Generator | int) -> Params:
         """Networks as `MLP.init` draws them, σ = `sigma`; float32 rounds the same draw."""
+        rng = check.generator(rng)
         params = self.encoder.init(rng) | self.decoder.init(rng) | self.likelihood.init()
         params |= self.critic.init(rng)
         return {name: np.asarray(array, self.dtype) for name, array in params.items()}
 
-    def draw_noise(self, rng: np.random.Generator, n: int, k: int = 1) -> Array:
+    def draw_noise(self, rng: np.random.Generator | int, n: int, k: int = 1) -> Array:
         """Standard normals (k, n, 2 latent_dim): q's ε, then z' of the prior."""
+        rng = check.generator(rng)
         door.size(n=n, k=k)
         return rng.standard_normal((k, n, 2 * self.latent_dim)).astype(self.dtype)
 

@@ -128,6 +128,23 @@ def test_applies_to_no_model_that_it_does_not_compute(options):
         Trainer(VAE(4, 2, **options), {}, batch_size=2)
 
 
+def test_params_and_a_state_that_are_not_the_model_s_are_refused():
+    model, params, _, _ = world({}, "float64", rows=4)
+    state = Trainer(model, params, batch_size=4).state
+    for bad, message in [
+        ({"params": {}}, "encoder.0.weight must be given"),
+        ({"params": params | {"encoder.0.bias": np.ones(1)}}, "encoder.0.bias must have shape"),
+        (
+            {"params": params | {"encoder.0.bias": params["encoder.0.bias"].astype("f4")}},
+            "must be float64, was float32",
+        ),
+        ({"state": {}}, "step must be given"),
+        ({"state": state | {"m.encoder.0.bias": np.zeros(())}}, "m.encoder.0.bias must have shape"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            Trainer(model, **{"params": params, "batch_size": 4} | bad)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -136,6 +153,7 @@ def test_applies_to_no_model_that_it_does_not_compute(options):
         ({"order": np.arange(1, 5)}, "order must name"),
         ({"order": np.array([-1, 0, 1, 2])}, "order must name"),
         ({"order": np.arange(0)}, "order must name"),
+        ({"order": np.arange(4.0)}, "order must name"),
         ({"noise": np.zeros(35)}, "noise must have 36 elements for 4 rows, has 35"),
         ({"noise": np.zeros(36, np.float32)}, "noise must be float64"),
     ],

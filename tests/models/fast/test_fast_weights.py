@@ -82,3 +82,15 @@ def test_rows_and_noise_of_another_kind_are_refused():
         weights.iwae(x.astype(np.float32), 3)
     with pytest.raises(ValueError, match="noise must have shape"):
         weights.log_weights(x, model.draw_noise(rng, 4, 2))
+
+
+def test_parameters_of_another_kind_are_refused():
+    """A bias of one number would be spread over the layer, and float64 be rounded."""
+    model, params, _, _ = world("float64")
+    for bad, message in [
+        ({}, "encoder.0.weight must be given"),
+        (params | {"decoder.0.bias": np.ones(1)}, "decoder.0.bias must have shape"),
+        (params | {"decoder.0.bias": params["decoder.0.bias"].astype("f4")}, "must be float64, was float32"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            Weights(model, bad, threads=1)

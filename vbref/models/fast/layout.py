@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vbref.numerics import check
+
 Array = NDArray[Any]
 _LINE = 16  # elements: 64 bytes of float32
 
@@ -98,6 +100,12 @@ def views(flat: Array, prefix: str, layers: NDArray[Any]) -> dict[str, Array]:
 
 
 def copy_into(target: Mapping[str, Array], source: Mapping[str, Array]) -> None:
-    """Copy arrays by name."""
+    """Copy arrays by name; ValueError for one that is missing, or of another shape or dtype."""
     for name, array in target.items():
-        array[...] = source[name]
+        if name not in source:
+            raise ValueError(f"{name} must be given, is missing")
+        given = np.asarray(source[name])
+        check.shape(name, given, array.shape)
+        if given.dtype != array.dtype:
+            raise ValueError(f"{name} must be {array.dtype}, was {given.dtype}")
+        array[...] = given

@@ -48,7 +48,8 @@ class Trainer:
 
     The numbers are those of `VAE.objective_and_grad` and `nn.Adam` to rounding. `threads` share each batch
     (by default all of Numba's, or one where a step is too short to share); at a given number of them the same
-    call gives the same bits. Raises ValueError where `applies(model)` does not hold and for sizes below 1.
+    call gives the same bits. Raises ValueError where `applies(model)` does not hold, for sizes below 1, and
+    for params and a state that are not the model's.
     """
 
     def __init__(
@@ -78,7 +79,8 @@ class Trainer:
     def reset(self, params: Mapping[str, Array], state: Mapping[str, Array] | None = None) -> None:
         """Copy parameters in, and Adam's state, which starts anew where none is given."""
         layout.copy_into(self.params, params)
-        layout.copy_into(self.state, dict.fromkeys(self.state, np.zeros(())) if state is None else state)
+        anew = {name: np.zeros_like(array) for name, array in self.state.items()}
+        layout.copy_into(self.state, anew if state is None else state)
 
     def _lay_out(self, threads: int) -> None:
         model, decoder_rows = self.model, self.batch_size * self.k
@@ -135,7 +137,7 @@ class Trainer:
         """Raise ValueError for what the kernels, which are handed addresses, must not meet."""
         door.batch(x, self.model.data_dim)
         door.dtypes(self.model.dtype, x=x, noise=noise)
-        if len(order) == 0 or order.min() < 0 or order.max() >= len(x):
+        if order.dtype.kind not in "iu" or len(order) == 0 or order.min() < 0 or order.max() >= len(x):
             raise ValueError(f"order must name at least one row, and rows of x alone, from 0 to {len(x) - 1}")
         expected = len(order) * self.k * self.model.latent_dim
         if noise.size != expected:

@@ -117,7 +117,7 @@ class Weights:
     """Log-weights of a VAE at given parameters, for any number of samples in the memory of a tile.
 
     `threads` share the tiles (all of Numba's by default). Raises ValueError where `applies(model)` does not
-    hold, and for sizes below 1.
+    hold, for sizes below 1, and for params that are not the model's.
     """
 
     def __init__(
