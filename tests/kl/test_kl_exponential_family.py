@@ -149,6 +149,13 @@ def test_quadrature(case):
     )
 
 
+def test_wishart_of_a_nearly_singular_scale():
+    """Inside |S| < 1, and yet an eigenvalue of V_p⁻¹V_q is near 0."""
+    scale = np.diag([1e-9, 1.0])
+    want = exact_wishart(mp.mpf(5), mp.matrix(scale), mp.mpf(4), mp.eye(2))
+    assert_close(wishart(5.0, scale, 4.0, np.eye(2)), want, 1e-14)
+
+
 def test_families_meet():
     """A 1 × 1 Wishart is a gamma, a Dirichlet of two a beta, and merging components never raises the KL."""
     nu, v, mu, w = 5.0, 2.0, 3.0, 0.7

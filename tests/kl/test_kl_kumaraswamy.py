@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vbref import kl
+from vbref.kl.kumaraswamy import STEP, mean_log_ratio, node_range
 from vbref.nn import check_gradient
 
 SHAPE = st.floats(0.01, 100)
@@ -57,6 +58,26 @@ def error(got, want):
 def test_against_quadrature(a, b):
     alpha, beta = BETAS[CORNERS.index((a, b)) % 4]
     assert error(kl.kumaraswamy_beta(a, b, alpha, beta), exact(a, b, alpha, beta)) < 1e-12
+
+
+@pytest.mark.parametrize(("a", "b"), [*CORNERS, (0.02, 0.8), (0.5, 1.2), (50.0, 1.3)])
+def test_mean_log_ratio_to_three_parts_in_1e14(a, b):
+    """R alone, from ∫₀^∞ e^−e log((1 − v)/(1 − v^a)) de, 1 − v^a = e^(−e/b)."""
+    breaks = {x for x in (1e-3, 1e-2, 0.1, 1, 10, b / 100, b / 10, b, 5 * b, 20 * b) if x < 30}
+    want = mp.quad(
+        lambda e: mp.exp(-e) * (log1mexp(-log1mexp(e / b) / mp.mpf(a)) + e / b),
+        [0, *sorted(map(mp.mpf, breaks)), 65],
+    )
+    assert error(mean_log_ratio(a, b)[0], want) < 3e-14
+
+
+def test_the_number_of_nodes():
+    """29 to 48, as the head of the module says, where it says 1e-13; none of them is for nothing."""
+    counts = []
+    for a, b in itertools.product(10 ** np.linspace(-2, 2, 33), repeat=2):
+        _, _, first, last = node_range(a, b)
+        counts.append(int((last - first) / STEP) + 1)
+    assert (min(counts), max(counts)) == (29, 48)
 
 
 @pytest.mark.parametrize(("a", "b"), [(0.05, 0.02), (1.3, 0.6), (90.0, 0.03), (60.0, 70.0), (0.2, 30.0)])

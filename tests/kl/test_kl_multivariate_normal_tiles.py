@@ -6,7 +6,7 @@ import pytest
 from vbref import kl
 from vbref.kl.multivariate_normal_tiles import far_kl
 
-N = 1050
+N = 1041  # one more than whole tiles
 
 
 def many(d, dtype=np.float64, seed=0):
@@ -45,22 +45,29 @@ def test_extreme_scales():
     mean, cov, mean_p, cov_p = many(8)
     scale = np.full(N, 1e-60)
     scale[::3] = 1e-140
+    scale[1::3] = 1e20
     case = mean * 1e-60, cov * scale[:, None, None] ** 2, mean_p * 1e-60, cov_p * 1e-120
     np.testing.assert_allclose(kl.multivariate_normal(*case), plain(case), rtol=1e-13)
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def skewed(cov, roundings):
+    cov[:, 0, 1] += roundings * np.finfo(np.float64).eps * cov.max(axis=(1, 2))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e12])
 def test_covariances_symmetric_to_rounding_alone(scale):
     """They are vouched for, and what they differ from their transposes by is no part of the value."""
     mean_q, cov_q, mean_p, cov_p = many(3)
-    cov_q[:, 0, 1] *= 1 + 4e-16
-    cov_p[:, 2, 1] *= 1 - 4e-16
+    skewed(cov_q, 12)
+    skewed(cov_p, -12)
     case = mean_q * scale, cov_q * scale**2, mean_p * scale, cov_p * scale**2
     raw = np.empty(N)
     far_kl(*case, raw)
     sure = ~np.isnan(raw)
     assert sure.mean() > 0.6
     np.testing.assert_allclose(raw[sure], plain(case)[sure], rtol=1e-12)
+    far_kl(case[0], case[1], case[0], case[1] * (1 + 1e-9), raw)
+    assert np.isnan(raw).all()  # what is near equality is not for a tile to say
 
 
 def test_an_item_does_not_know_its_place():
@@ -71,7 +78,7 @@ def test_an_item_does_not_know_its_place():
 
 def test_shared_arguments():
     mean_q, cov_q, mean_p, cov_p = many(3)
-    got = kl.multivariate_normal(mean_q.reshape(105, 10, 3), cov_q[:10], mean_p[0], cov_p[0])
+    got = kl.multivariate_normal(mean_q[:1040].reshape(104, 10, 3), cov_q[:10], mean_p[0], cov_p[0])
     np.testing.assert_allclose(
         got[7], kl.multivariate_normal(mean_q[70:80], cov_q[:10], mean_p[0], cov_p[0]), rtol=1e-13
     )
@@ -82,7 +89,9 @@ def test_shared_arguments():
     [
         ("cov_q", (120, 0, 1), np.nan, "cov_q must be finite"),
         ("cov_q", (120, 2, 0), np.inf, "cov_q must be finite"),
-        ("cov_p", (299, 0, 1), 0.3, "cov_p must be symmetric"),
+        ("cov_p", (271, 0, 1), 0.3, "cov_p must be symmetric"),  # the last of its tile
+        ("cov_p", (271, 2, 1), -30.0, "cov_p must be symmetric"),
+        ("cov_q", (1040, 2, 1), 30.0, "cov_q must be symmetric"),
         ("cov_p", (299, 2, 2), -1.0, "cov_p must be positive definite"),
         ("cov_q", (5, 1, 1), 0.0, "cov_q must be positive definite"),
         ("mean_p", (7, 1), np.nan, "mean_p must be finite"),
@@ -94,3 +103,12 @@ def test_one_bad_item_is_found(name, place, value, message):
     case[name][place] = value
     with pytest.raises(ValueError, match=message):
         kl.multivariate_normal(**case)
+
+
+def test_more_skew_than_rounding_and_other_shapes_are_refused():
+    mean_q, cov_q, mean_p, cov_p = many(3)
+    with pytest.raises(ValueError, match=r"cov_p must have shape \(\.\.\., 3, 3\)"):
+        kl.multivariate_normal(mean_q, cov_q, mean_p, np.ones((N, 2, 3)))
+    skewed(cov_q, 24)
+    with pytest.raises(ValueError, match="cov_q must be symmetric"):
+        kl.multivariate_normal(mean_q, cov_q, mean_p, cov_p)

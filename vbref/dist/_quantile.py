@@ -63,11 +63,13 @@ def astray(u: FloatArray, tails: tuple[FloatArray, ...]) -> NDArray[np.bool_]:
     """
     below, above, slope = tails
     off = abs(_smaller(u, below - u, above - (1 - u)))
-    allowed = 1e-11 * np.minimum(u, 1 - u) + 32 * np.finfo(np.float64).eps * slope
-    return np.asarray(~(off <= allowed))  # where F could not be had, too
+    rounding = np.finfo(np.float64).eps * slope
+    return np.asarray(~(off <= 1e-11 * np.minimum(u, 1 - u) + 32 * rounding))  # where F is NaN, too
 
 
-def refined(v: FloatArray, u: FloatArray, tails: Callable[[FloatArray], tuple[FloatArray, ...]]) -> FloatArray:
+def refined(
+    v: FloatArray, u: FloatArray, tails: Callable[[FloatArray], tuple[FloatArray, ...]]
+) -> FloatArray:
     """Newton on the logarithm of the smaller tail, F or 1 − F, from v; tails(v) gives F, 1 − F, dF/dv.
 
     In a variable in which both are log-concave; six steps from within a standard deviation. Where a tail is

@@ -132,9 +132,9 @@ def sample_grad(noise: ArrayLike, concentration: ArrayLike, rate: ArrayLike) -> 
 
     The second is the implicit reparameterisation gradient. With t = y e^(σs), y = bx, it is
         σ y/b ∫_0^∞ exp(aσs − y(e^(σs) − 1)) (log y − ψ(a) + σs) ds,   σ = +1 where y > a, else −1.
-    At σ = −1 and small a, −ψ(a) = 1/a − ψ(a + 1) cancels against the mean of s; (1/a − s) e^(−as) is the slope
-    of s e^(−as)/a, and by parts the bracket becomes log y − ψ(a + 1) − (y/a) s e^(−s), all of one sign. By
-    quadrature, to about 1e-12; where the quantile underflows to zero so do its derivatives.
+    At σ = −1 and small a, −ψ(a) = 1/a − ψ(a + 1) cancels against the mean of s; (1/a − s) e^(−as) is the
+    slope of s e^(−as)/a, and by parts the bracket becomes log y − ψ(a + 1) − (y/a) s e^(−s), all of one sign.
+    By quadrature, to about 1e-12; where the quantile underflows to zero so do its derivatives.
     """
     named = _checked(noise=noise, concentration=concentration, rate=rate)
     u, a, b = np.broadcast_arrays(*(array.astype(np.float64) for array in named.values()))

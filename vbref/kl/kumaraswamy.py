@@ -20,7 +20,7 @@ these two points,
 
     s(t) = t + e^(t − right) − e^(left − t),    left = min(0, log a) − ¾,    right = max(0, log b) + ¾,
 
-and the trapezoidal rule in t converges geometrically in 1/step: with the step 0.28, 29 to 49 nodes give
+and the trapezoidal rule in t converges geometrically in 1/step: with the step 0.28, 29 to 48 nodes give
 1e-13 for a, b in [0.01, 100]. The derivatives by a and b are taken under the integral, at the same nodes.
 """
 
@@ -58,7 +58,7 @@ def node_range(a, b):
     log_a, log_b = math.log(a), math.log(b)
     left = (log_a if log_a < zero else zero) - shift
     right = (log_b if log_b > zero else zero) + shift
-    first = left - math.log1p(tail / (one + b))
+    first = left - math.log(tail / (one + b))
     start = -math.log(math.expm1(tail / b))
     last = right + math.log(tail) + (log_a if log_a > zero else zero)
     return left, right, (start if start > first else first), last
@@ -224,8 +224,10 @@ def kumaraswamy_beta(
     """
     run, named = on(device, _kl_loop, kumaraswamy_beta_kl), _checked(a_q, b_q, a_p, b_p)
     if run is _kl_loop and _many(named):
-        return representable(_by_nodes(named)[:1])[0]
-    return representable((elementwise(run, **named),))[0]
+        value, *_ = _by_nodes(named)
+    else:
+        value = elementwise(run, **named)
+    return representable((value,))[0]
 
 
 def kumaraswamy_beta_grad(

@@ -59,7 +59,7 @@ def fast_mean_log_ratio(a, b, work):
     """`mean_log_ratio`, which also serves where a or b is so far from 1 that it takes more nodes."""
     left, right, first, last = node_range(a, b)
     span = (last - first) / STEP
-    if not span < _NODES - _LANES:
+    if not span < _NODES:
         return mean_log_ratio(a, b)
     count = (np.int64(span) // _LANES + 1) * _LANES
     value, by_b, by_c = work[0, :count], work[1, :count], work[2, :count]
@@ -82,5 +82,5 @@ def _block(a_q, b_q, a_p, b_p, first, last, out):
 def value_and_grad_loop(a_q, b_q, a_p, b_p, out):
     """out[0] = the KL, out[1:5] = its derivatives."""
     n = out.shape[1]
-    for block in numba.prange((n + _BLOCK - 1) // _BLOCK):
+    for block in numba.prange(-(-n // _BLOCK)):
         _block(a_q, b_q, a_p, b_p, block * _BLOCK, min(n, (block + 1) * _BLOCK), out)

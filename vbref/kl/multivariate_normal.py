@@ -87,7 +87,7 @@ def _near_kl(s):
     """½(tr S − log|I + S|) for small S, whose lower triangle is overwritten by U and whose diagonal by e."""
     one, half = s.dtype.type(1), s.dtype.type(0.5)
     total = s.dtype.type(0)
-    for k in range(s.shape[0]):
+    for k in range(len(s)):
         for j in range(k):
             for i in range(j):
                 s[k, j] -= s[k, i] * s[j, i] * (one + s[i, i])
@@ -106,7 +106,7 @@ def _far_kl(tril_q, tril_p):
     m = tril_q.copy()
     _solve_lower(tril_p, m)
     half, total = m.dtype.type(0.5), m.dtype.type(0)
-    for i in range(m.shape[0]):
+    for i in range(len(m)):
         total += scale_kl(tril_q[i, i], tril_p[i, i])
         for k in range(i):
             total += half * m[i, k] * m[i, k]
@@ -176,7 +176,7 @@ def multivariate_normal(
     if run is _kl_loop and math.prod(lead) >= _MANY and named["cov_q"].shape[-1] <= _SMALL:
         return _by_tiles(lead, named)
     lead, arrays = _checked(**named)
-    out = np.empty(lead, arrays[0].dtype)
+    out = np.empty(lead, named["mean_q"].dtype)
     run(*[*arrays, out.reshape(-1)])
     return out[()]
 
@@ -206,9 +206,10 @@ def multivariate_normal_grad(
     uuᵀ). Those by a covariance are the symmetric G with dKL = Σ_ij G_ij dΣ_ij for every symmetric dΣ.
     """
     lead, arrays = _checked(mean_q, cov_q, mean_p, cov_p)
-    d = arrays[0].shape[-1]
+    first, *_ = arrays
+    d = first.shape[-1]
     tails = ((d,), (d, d), (d,), (d, d))
-    grads = [np.empty((*lead, *tail), arrays[0].dtype) for tail in tails]
+    grads = [np.empty((*lead, *tail), first.dtype) for tail in tails]
     flat = [grad.reshape(-1, *tail) for grad, tail in zip(grads, tails, strict=True)]
     run = _on_cuda().grad_loop if choice(device) else _grad_loop
     run(*[*arrays, *flat])
@@ -254,7 +255,7 @@ def _require_features(named: dict[str, FloatArray], d: int) -> None:
 
 
 def _batch(array: FloatArray, lead: tuple[int, ...], axes: int) -> FloatArray:
-    tail = array.shape[array.ndim - axes :]
+    tail = array.shape[-axes:]
     flat = np.ascontiguousarray(np.broadcast_to(array, (*lead, *tail))).reshape(-1, *tail)
     flat.flags.writeable = False  # as broadcasting leaves it at times: one kind to compile for
     return flat

@@ -27,8 +27,8 @@ def _load(cov, first, last, tile):
     """tile[i, j, b] = cov[first + b, i, j]; past the end, the last item again."""
     for b in range(LANES):
         n = min(first + b, last - 1)
-        for i in range(tile.shape[0]):
-            for j in range(tile.shape[1]):
+        for i in range(len(tile)):
+            for j in range(len(tile)):
                 tile[i, j, b] = cov[n, i, j]
 
 
@@ -37,7 +37,7 @@ def _load_gap(mean_q, mean_p, first, last, gap):
     """gap[i, b] = (μ_q − μ_p)_i of item first + b; past the end, of the last item."""
     for b in range(LANES):
         n = min(first + b, last - 1)
-        for i in range(gap.shape[0]):
+        for i in range(len(gap)):
             gap[i, b] = mean_q[n, i] - mean_p[n, i]
 
 
@@ -46,7 +46,7 @@ def _distrust_skew(tile, eps, work, trust):
     """trust = NaN where a matrix differs from its transpose by more than rounding, or is not finite."""
     most, worst, total = work[0], work[1], work[2]
     work[:] = tile.dtype.type(0)
-    for i in range(tile.shape[0]):
+    for i in range(len(tile)):
         for b in range(LANES):
             most[b] = tile[i, i, b] if tile[i, i, b] > most[b] else most[b]
         for j in range(i):
@@ -63,15 +63,15 @@ def _distrust_skew(tile, eps, work, trust):
 def _factor(tile, reciprocal):
     """The lower triangle becomes L with LLᵀ = Σ, and reciprocal 1/L_jj: NaN or ∞ where there is no L."""
     one = tile.dtype.type(1)
-    for j in range(tile.shape[0]):
-        for i in range(j, tile.shape[0]):
+    for j in range(len(tile)):
+        for i in range(j, len(tile)):
             for k in range(j):
                 for b in range(LANES):
                     tile[i, j, b] -= tile[i, k, b] * tile[j, k, b]
         for b in range(LANES):
             tile[j, j, b] = math.sqrt(tile[j, j, b])
             reciprocal[j, b] = one / tile[j, j, b]
-        for i in range(j + 1, tile.shape[0]):
+        for i in range(j + 1, len(tile)):
             for b in range(LANES):
                 tile[i, j, b] *= reciprocal[j, b]
 
@@ -79,7 +79,7 @@ def _factor(tile, reciprocal):
 @vector_loop
 def _whiten(tril, reciprocal, m, z):
     """m ← L⁻¹m for lower triangular m, and z ← L⁻¹z."""
-    for i in range(m.shape[0]):
+    for i in range(len(m)):
         for k in range(i):
             for j in range(k + 1):
                 for b in range(LANES):
@@ -100,7 +100,7 @@ def _sum_up(m, z, work, trust):
     row, distance, total, product = work[0], work[1], work[2], work[3]
     work[1:3] = m.dtype.type(0)
     product[:] = one
-    for i in range(m.shape[0]):
+    for i in range(len(m)):
         for b in range(LANES):
             row[b] = (m[i, i, b] - one) * (m[i, i, b] + one)
             product[b] *= m[i, i, b]
@@ -141,5 +141,5 @@ def _block(mean_q, cov_q, mean_p, cov_p, first, last, out):
 def far_kl(mean_q, cov_q, mean_p, cov_p, out):
     """out = the KL of each item, or NaN where the plain loop must look."""
     n = out.shape[0]
-    for block in numba.prange((n + _BLOCK - 1) // _BLOCK):
+    for block in numba.prange(-(-n // _BLOCK)):
         _block(mean_q, cov_q, mean_p, cov_p, block * _BLOCK, min(n, (block + 1) * _BLOCK), out)

@@ -127,8 +127,7 @@ def wishart_grad(df_q: ArrayLike, scale_q: ArrayLike, df_p: ArrayLike, scale_p: 
     d_nu_q = off / 2 + _per_row(_slope_q_loop, nu_q, nu_p, v_q, excess=excess, log_ratio=log_ratio)
     d_nu_p = _per_row(_slope_p_loop, nu_q, nu_p, v_q) - log_ratio.sum(axis=-1) / 2
     x, y = nu_q[..., None, None] / 2, nu_p[..., None, None] / 2
-    d = (nu_p - nu_q)[..., None, None] / 2
-    near = (abs(excess).sum(axis=-1) + off < 0.5)[..., None, None] & (abs(d) < x / 2)
+    d, near = y - x, x < 2 * y  # else both differences are nearly −q
     inverse_q, inverse_p = (inverse_from_tril(np.linalg.cholesky(v)) for v in (v_q, v_p))
     step, ratio = inverse_p @ (v_q - v_p), inverse_p @ v_q
     d_v_q = np.where(near, x * step @ inverse_q - d * inverse_q, x * inverse_p - y * inverse_q)
