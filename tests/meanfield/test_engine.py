@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from vbref.meanfield.engine import Bound, BoundFell, ascend, best_of
+from vbref.meanfield.engine import Ascent, Bound, BoundFell, ascend, best_of
 
 
 class Quadratic:
@@ -69,6 +69,25 @@ def test_rounding_is_forgiven_and_no_more():
     values = iter([1.0, 1.0 - 1e-13, 1.0 - 1e-12])
     with pytest.raises(BoundFell):
         ascend({"q": lambda: None}, lambda: Bound(next(values), 1.0), tol=0.0)
+
+
+def test_a_bound_of_no_magnitude_has_its_own():
+    values = iter([1e-14, 0.0])
+    with pytest.raises(BoundFell):
+        ascend({"q": lambda: None}, lambda: next(values))
+
+
+def test_an_ascent_that_has_done_nothing():
+    assert (Ascent().bound, Ascent().sweeps) == (-np.inf, 0)
+
+
+def test_a_plain_number_is_as_rough_as_its_size_whatever_its_sign():
+    values = iter([-1.0, -1.0 - 1e-15])
+    assert ascend({"q": lambda: None}, lambda: next(values), tol=1e-9).converged
+
+
+def test_before_any_update_the_bound_is_minus_infinity():
+    assert Ascent().bound == -np.inf
 
 
 def test_a_bound_that_is_not_finite_is_named():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from vbref.meanfield import coordinate_ascent
+from vbref.meanfield import FiniteField, coordinate_ascent
 
 
 def by_enumeration(log_joint, factors):
@@ -37,6 +37,21 @@ def test_bound_and_evidence_by_enumeration(shape):
         np.testing.assert_allclose(exact, np.exp(table).sum(others) / np.exp(table).sum(), rtol=1e-12)
 
 
+def test_a_bound_knows_the_size_of_its_addends():
+    """E|log p| + Σ H + 1 a factor; −∞ where q has impossible states."""
+    table, q = np.array([[-4.0, 3.0], [2.0, -1.0]]), np.array([0.5, 0.5])
+    bound = FiniteField(table, [q, q]).evidence_bound()
+    assert bound.value == pytest.approx(2 * np.log(2), rel=1e-14)
+    assert bound.magnitude == pytest.approx(2.5 + 2 * np.log(2) + 2, rel=1e-14)
+    assert FiniteField(np.where(table == 3, -np.inf, table), [q, q]).elbo == -np.inf
+
+
+def test_it_starts_at_uniform_factors():
+    table = random_table(7, (3, 4))
+    started = coordinate_ascent(table, init=[np.full(3, 1 / 3), np.full(4, 1 / 4)])
+    assert coordinate_ascent(table).history == started.history
+
+
 def test_each_factor_is_the_equation():
     """q_j ∝ exp E_{−j} log p at the end, the expectation by a loop over the states of the others."""
     table = random_table(1, (3, 2, 4))
@@ -48,6 +63,16 @@ def test_each_factor_is_the_equation():
             weight = math.prod(f[i] for k, (f, i) in enumerate(zip((a, b, c), z, strict=True)) if k != j)
             log_q[z[j]] += weight * table[z]
         np.testing.assert_allclose(q, np.exp(log_q) / np.exp(log_q).sum(), rtol=1e-6)
+
+
+def test_the_first_sweep_from_uniform_by_hand():
+    table = random_table(2, (3, 2))
+    model = coordinate_ascent(table, max_iter=1)
+    first = np.exp(table.mean(axis=1))
+    first /= first.sum()
+    second = np.exp(first @ table)
+    np.testing.assert_allclose(model.factors[0], first, rtol=1e-13)
+    np.testing.assert_allclose(model.factors[1], second / second.sum(), rtol=1e-13)
 
 
 def test_a_table_of_independent_variables_has_no_gap():

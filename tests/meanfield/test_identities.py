@@ -115,14 +115,48 @@ def lower(matrices):
     return matrices[..., rows, columns]
 
 
-def test_a_beta_is_scipys():
-    """ηᵀT − A is the log density, and E[T] its mean by quadrature."""
+def test_a_beta_has_scipys_moments():
     family, (a, b) = POINTS["beta"]
-    eta, law = family.natural(a, b), stats.beta(a, b)
-    for v in (0.1, 0.5, 0.99):
-        t = np.log([v, 1 - v])
-        assert eta @ t - family.log_normaliser(eta) == pytest.approx(law.logpdf(v), rel=1e-13)
-    np.testing.assert_allclose(family.moments(eta), [law.expect(np.log), law.expect(lambda v: np.log1p(-v))])
+    law = stats.beta(a, b)
+    want = [law.expect(np.log), law.expect(lambda v: np.log1p(-v))]
+    np.testing.assert_allclose(family.moments(family.natural(a, b)), want)
+
+
+def normal_gamma_logpdf(w, tau):
+    mean, precision, a, b = POINTS["normal-gamma"][1]
+    weights = stats.multivariate_normal(mean, np.linalg.inv(tau * precision))
+    return weights.logpdf(w) + stats.gamma(a, scale=1 / b).logpdf(tau)
+
+
+POINT, TAU, SHARES = np.array([0.3, -1.1, 0.8]), 0.7, np.array([0.2, 0.5, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("name", "statistics", "log_density"),
+    [
+        ("categorical", [0, 1], np.log(0.5)),
+        ("spin", [-1], np.log((1 - 0.4) / 2)),
+        ("gamma", [np.log(TAU), TAU], stats.gamma(2.3, scale=1 / 1.7).logpdf(TAU)),
+        ("dirichlet", np.log(SHARES), stats.dirichlet([0.8, 2.0, 3.5]).logpdf(SHARES)),
+        ("beta", np.log([0.5, 0.5]), stats.beta(2.3, 0.6).logpdf(0.5)),
+        ("beta", np.log([0.99, 0.01]), stats.beta(2.3, 0.6).logpdf(0.99)),
+        (
+            "normal",
+            [*POINT, *lower(np.outer(POINT, POINT))],
+            stats.multivariate_normal(MEAN, np.linalg.inv(MATRIX)).logpdf(POINT),
+        ),
+        (
+            "normal-gamma",
+            [np.log(TAU), TAU, *(TAU * POINT), *(TAU * lower(np.outer(POINT, POINT)))],
+            normal_gamma_logpdf(POINT, TAU),
+        ),
+    ],
+)
+def test_the_log_density_is_scipys(name, statistics, log_density):
+    """ηᵀT − A, with every constant."""
+    family, arguments = POINTS[name]
+    eta = family.natural(*arguments)
+    assert eta @ np.array(statistics) - family.log_normaliser(eta) == pytest.approx(log_density, rel=1e-12)
 
 
 def test_a_normal_wishart_is_scipys():
@@ -150,6 +184,15 @@ def normal_wishart_divergence(q, p):
     ratio = beta_p / beta_q
     normals = d / 2 * (ratio - 1 - np.log(ratio)) + beta_p * nu_q / 2 * gap @ np.linalg.solve(c_q, gap)
     return normals + kl.wishart(nu_q, np.linalg.inv(c_q), nu_p, np.linalg.inv(c_p))
+
+
+def test_the_log_normaliser_of_a_normal_is_that_of_its_density():
+    """A = ηᵀT(z) − log N(z), at any z."""
+    family, (mean, precision) = POINTS["normal"]
+    z = np.array([0.3, 1.0, -2.0])
+    eta, statistics = family.natural(mean, precision), np.concatenate([z, lower(np.outer(z, z))])
+    log_density = stats.multivariate_normal(mean, np.linalg.inv(precision)).logpdf(z)
+    assert family.log_normaliser(eta) == pytest.approx(eta @ statistics - log_density, rel=1e-12)
 
 
 def test_divergences_are_the_closed_forms():
