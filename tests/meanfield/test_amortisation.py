@@ -42,6 +42,8 @@ def test_full_posteriors_of_their_own_leave_no_gap_to_the_evidence():
     gap = amortisation_gap(vae, params, x, cubature(N, 2))
     np.testing.assert_allclose(gap.per_point, exact.log_evidence(theta, x), rtol=1e-7)
     assert (gap.per_datum > 0.01).all()
+    once = fit_per_point(vae, params, x, cubature(N, 2), max_iter=1, steps=60).ascent
+    assert once.bound == pytest.approx(exact.log_evidence(theta, x).sum(), rel=1e-5)
     loc, factor = gap.fitted.model.encode(gap.fitted.params, x)
     mean, cov = exact.posterior(theta, x)
     np.testing.assert_allclose(loc, mean, atol=1e-4)

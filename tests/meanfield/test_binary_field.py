@@ -141,6 +141,11 @@ def test_converged_is_whether_the_bound_stood_still():
     assert not model.fit(rng=0, max_iter=model.ascent.sweeps - 1).converged
     assert model.fit(rng=0, tol=1e-4).converged
     assert model.residual > 1e-4  # as near as that bound can say
+    assert model.fit(rng=0, tol=0.0).converged  # to rounding
+    assert model.residual > 0
+    far = BinaryField(model.couplings, model.fields, constant=1e10).fit(rng=0)
+    assert far.converged
+    assert far.residual > 4e-6  # that is the root of 1e-12, and 1e-12 of the bound is a hundredth of a nat
 
 
 def test_means_keep_their_digits_on_the_way_to_zero():

@@ -45,6 +45,21 @@ def test_the_bound_is_minus_kl_at_every_state():
         assert model.elbo == pytest.approx(exact, rel=1e-12)
 
 
+def test_a_bound_knows_the_size_of_its_addends():
+    """Σ|Λ ∘ S| + |log|ΛS|| + |e|ᵀ|Λ||e| + D; for unit variances no scales are divided out."""
+    cov = np.array([[1.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 1.0]])
+    model = Gaussian(np.zeros(3), cov).fit(start=np.full(3, 4.0), max_iter=2)
+    precision, e = np.linalg.inv(cov), abs(model.means)
+    parts = [
+        abs(precision * model.covariance).sum(),
+        abs(np.linalg.slogdet(precision @ model.covariance)[1]),
+        e @ abs(precision) @ e,
+        3,
+    ]
+    assert min(parts) > 0.1
+    assert model.evidence_bound().magnitude == pytest.approx(sum(parts), rel=1e-12)
+
+
 def test_nothing_independent_is_nearer():
     """A general optimiser of KL over means and log variances finds the same q."""
     mean, cov = problem(2, 3)

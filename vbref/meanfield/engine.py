@@ -115,7 +115,7 @@ def ascend(
 
 
 def _looked_at(factor: str, value: Bound | float, before: Bound | None) -> Bound:
-    now = value if isinstance(value, Bound) else Bound(float(value), abs(float(value)))
+    now = value if isinstance(value, Bound) else Bound(float(value), 0.0)
     if not np.isfinite(now.value):
         raise FloatingPointError(f"the bound was {now.value} after the update of {factor!r}")
     fell = 0.0 if before is None else before.value - now.value
