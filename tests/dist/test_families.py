@@ -329,16 +329,69 @@ def test_beta_quantile_beside_a_vast_shape_is_a_gamma_quantile():
         np.testing.assert_allclose(beta.sample_grad(u, a, 1e150)[1] * 1e150, slope, rtol=1e-9)
 
 
-@pytest.mark.parametrize(("a", "b"), [(1e3, 1e9), (1e9, 1e3), (50.0, 1e11), (1e16, 1e17), (1e18, 1e16)])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [(1e3, 1e9), (1e9, 1e3), (50.0, 1e11), (1e16, 1e17), (1e18, 1e16), (1e20, 1e20), (3e19, 1e19)],
+)
 def test_beta_quantiles_where_scipys_inverse_goes_astray(a, b):
     u = np.array([1e-9, 1e-3, 0.3, 0.5, 0.77, 0.999])
     x = beta.sample(u, a, b)
     if a > 1e12:  # the logit is normal to 1e-8 of its scale, and x rounded to 1e-7 of it
         z = (np.log(x / (1 - x)) - np.log(a / b)) / np.sqrt(1 / a + 1 / b)
-        np.testing.assert_allclose(z, stats.norm.ppf(u), atol=1e-6)
+        np.testing.assert_allclose(z, stats.norm.ppf(u), atol=1e-6 + 4e-15 * np.sqrt(a))
     else:
         rounding = 1e-16 * np.sqrt(a * (a + b) / b)  # of x, in its standard deviations
         np.testing.assert_allclose(special.betainc(a, b, x), u, rtol=1e-9 + 10 * rounding)
+
+
+@pytest.mark.parametrize("small", [0.1, 0.7, 0.99, 14.0])
+def test_beta_quantiles_of_a_small_shape_beside_one_of_1e16(small):
+    """Where SciPy's inverse fails too: a gamma quantile over the large one, in its derivative if x is 1."""
+    u, large = np.array([0.05, 0.4, 0.7]), 1.3e16
+    np.testing.assert_allclose(beta.sample(u, small, large), gamma.sample(u, small, large), rtol=1e-10)
+    mirrored, slope = beta.sample_grad(1 - u, large, small)[2], gamma.sample_grad(u, small, large)[1]
+    np.testing.assert_allclose(mirrored, -slope, rtol=1e-9)
+
+
+def test_beta_quantiles_of_a_vast_first_shape_are_mirrored():
+    u = np.array([1e-3, 0.4, 0.999])
+    slope = gamma.sample_grad(u, 2.0, 1.0)[1]
+    np.testing.assert_allclose(beta.sample_grad(1 - u, 1e150, 2.0)[2] * 1e150, -slope, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("u", "a", "b"), [(1e-17, 0.02, 1e-3), (4.8e-9, 0.02, 0.01), (3e-11, 0.01, 0.01), (2e-16, 0.04, 3e-3)]
+)
+def test_beta_quantiles_below_the_smallest_number_are_zero(u, a, b):
+    assert (np.log(u * a) + np.log(special.beta(a, b))) / a < np.log(5e-324)  # u ≈ x^a/(a B)
+    assert beta.sample(u, a, b) == 0
+
+
+@pytest.mark.parametrize("a", [0.5, 2.0, 30.0])
+def test_beta_shape_gradients_beside_a_vanishing_shape(a):
+    """As b falls, F(x)/b → −log y − ψ(a) − γ for small y = 1 − x, so that y = e^(−u/b − ψ(a) − γ)."""
+    b, depth = 1e-100, 200.0
+    y = np.exp(-depth - special.digamma(a) - np.euler_gamma)
+    _, by_a, by_b = beta.sample_grad(depth * b, a, b)
+    assert by_a == pytest.approx(y * special.polygamma(1, a), rel=1e-11)
+    assert by_b == pytest.approx(-y * depth / b, rel=1e-11)
+
+
+def test_shape_gradients_of_quantiles_that_are_zero():
+    assert gamma.sample_grad(0.0, 2.0, 3.0)[1] == 0
+    assert kumaraswamy.sample_grad(1.0, 2.0, 3.0)[1] == 0
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.3, 4.0), (2.0, 0.1), (1e-3, 50.0), (200.0, 1e3)])
+def test_kumaraswamy_cdf_and_its_inverse(a, b):
+    for x in (0.0, 1e-200, 1e-9, 0.3, 0.9, 1 - 1e-9, 1.0):
+        with mp.workdps(400):
+            want = 1 - (1 - mp.mpf(x) ** a) ** b
+        assert kumaraswamy.cdf(x, a, b) == pytest.approx(float(want), rel=1e-13)
+    for p in (0.0, 1e-12, 0.3, 0.9, 1.0):
+        with mp.workdps(400):
+            want = (1 - (1 - mp.mpf(p)) ** (1 / mp.mpf(b))) ** (1 / mp.mpf(a))
+        assert kumaraswamy.icdf(p, a, b) == pytest.approx(float(want), rel=1e-12)
 
 
 def test_beta_gradient_by_a_shape_beside_which_the_other_vanishes():

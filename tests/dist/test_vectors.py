@@ -190,6 +190,23 @@ def test_dirichlet_at_the_ends_of_the_range():
         assert [i for i, v in enumerate(values) if np.isnan(v).any()] == []
 
 
+def test_dirichlet_gradient_beside_the_mean_of_vast_concentrations():
+    """log(α₀x_k/α_k) and ψ − log are both about 1e-9 there."""
+    alpha = np.array([1e9, 3e9, 4e9])
+    x = np.array([0.125 + 2.0**-31, 0.375, 0.5 - 2.0**-31])
+    with mp.workdps(50):
+        total = mp.digamma(mp.fsum(map(mp.mpf, alpha)))
+        want = [
+            float(mp.log(mp.mpf(v)) + total - mp.digamma(mp.mpf(a))) for v, a in zip(x, alpha, strict=True)
+        ]
+    np.testing.assert_allclose(dirichlet.log_prob_grad(x, alpha)[1], want, rtol=1e-12)
+
+
+def test_dirichlet_gradient_on_a_face_of_concentration_one():
+    by_x, _ = dirichlet.log_prob_grad(np.array([0.0, 0.25, 0.75]), np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_allclose(by_x, [0, 4, 8 / 3], rtol=1e-15)
+
+
 def test_dirichlet_faces_and_one_category():
     face = np.array([0.0, 0.25, 0.75])
     assert dirichlet.log_prob(face, np.array([0.5, 1.0, 1.0])) == np.inf
@@ -355,6 +372,7 @@ EYE, SKEW, HALF = np.eye(2), np.array([[1.0, 1.0], [0.0, 1.0]]), np.full(2, 0.5)
     [
         (lambda: multivariate_normal.log_prob(HALF, HALF, -EYE), "cov must be positive definite"),
         (lambda: multivariate_normal.log_prob(HALF, HALF, SKEW), "cov must be symmetric"),
+        (lambda: multivariate_normal.log_prob(HALF, HALF, 1e-20 * SKEW), "cov must be symmetric"),
         (lambda: multivariate_normal.log_prob(HALF, HALF, np.ones((2, 3))), "cov must have shape"),
         (lambda: multivariate_normal.log_prob(np.zeros(3), HALF, EYE), "x must have shape"),
         (lambda: multivariate_normal.log_prob(HALF, np.zeros(3), EYE), "mean must have shape"),

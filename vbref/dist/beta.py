@@ -219,7 +219,9 @@ def _quantiles(u: FloatArray, a: FloatArray, b: FloatArray) -> tuple[FloatArray,
     lost = inside & astray(u, _tails(x, y, a, b))
     if lost.any():
         some = u[lost], a[lost], b[lost]
-        logit = refined(_near(*some), some[0], lambda v: _tails(special.expit(v), special.expit(-v), *some[1:]))
+        logit = refined(
+            _near(*some), some[0], lambda v: _tails(special.expit(v), special.expit(-v), *some[1:])
+        )
         x[lost], y[lost] = special.expit(logit), special.expit(-logit)
     return x, y
 
@@ -249,13 +251,12 @@ def _tails(x: FloatArray, y: FloatArray, a: FloatArray, b: FloatArray) -> tuple[
 def _near(u: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
     """A logit near the quantile's, where a or b is large.
 
-    The logit's law is nearly normal where both are; where one is, −log of the other's share is nearly a gamma
-    variate over that one and half the other (Wise 1950).
+    The logit's law is nearly normal where both are; where one is, the other's share is nearly a gamma variate
+    over that one.
     """
     mean, spread = digamma(a) - digamma(b), np.sqrt(trigamma(a) + trigamma(b))
-    low = -special.gammaincinv(a, u) / (b + (a - 1) / 2)  # log(1 − x)
-    high = -special.gammainccinv(b, u) / (a + (b - 1) / 2)  # log x
-    one_large = np.where(a < b, np.log(-np.expm1(low)) - low, high - np.log(-np.expm1(high)))
+    log_x, log_y = np.log(special.gammaincinv(a, u) / b), np.log(special.gammainccinv(b, u) / a)
+    one_large = np.where(a < b, log_x, -log_y)
     return np.where(np.minimum(a, b) > 30, mean + spread * special.ndtri(u), one_large)
 
 
