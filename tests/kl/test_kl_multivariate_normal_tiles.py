@@ -58,12 +58,13 @@ def skewed(cov, roundings):
 def test_covariances_symmetric_to_rounding_alone(scale):
     """They are vouched for, and what they differ from their transposes by is no part of the value."""
     mean_q, cov_q, mean_p, cov_p = many(3)
+    raw, symmetric = np.empty((2, N))
+    far_kl(mean_q * scale, cov_q * scale**2, mean_p * scale, cov_p * scale**2, symmetric)
     skewed(cov_q, 12)
     skewed(cov_p, -12)
     case = mean_q * scale, cov_q * scale**2, mean_p * scale, cov_p * scale**2
-    raw = np.empty(N)
     far_kl(*case, raw)
-    sure = ~np.isnan(raw)
+    sure = ~np.isnan(symmetric)
     assert sure.mean() > 0.6
     np.testing.assert_allclose(raw[sure], plain(case)[sure], rtol=1e-12)
     far_kl(case[0], case[1], case[0], case[1] * (1 + 1e-9), raw)
@@ -110,5 +111,8 @@ def test_more_skew_than_rounding_and_other_shapes_are_refused():
     with pytest.raises(ValueError, match=r"cov_p must have shape \(\.\.\., 3, 3\)"):
         kl.multivariate_normal(mean_q, cov_q, mean_p, np.ones((N, 2, 3)))
     skewed(cov_q, 24)
+    raw = np.empty(N)
+    far_kl(mean_q, cov_q, mean_p, cov_p, raw)
+    assert np.isnan(raw).all()
     with pytest.raises(ValueError, match="cov_q must be symmetric"):
         kl.multivariate_normal(mean_q, cov_q, mean_p, cov_p)
