@@ -35,7 +35,7 @@ def test_far_means_cost_ulps_of_the_matrix_times_the_gap(tied, share):
 
 
 def test_the_scatter_costs_ulps_of_its_root():
-    """Σ_ij |ARᵀ|_ij (|A| s)_i for the scatter RᵀR, whose columns R_·m have the length s_m = √Σ_n r (x − x̄)_m²."""
+    """Σ_ij |ARᵀ|_ij (|A| s)_i for the scatter RᵀR, whose columns have the lengths s."""
     q, x, r, found = components(3)
     expected = 0.0
     for k, root in enumerate(q.law.root):
