@@ -50,8 +50,7 @@ _MANY = 2000  # float64 elements from which on several nodes at a time pay for b
 def node_range(a, b):
     """(left, right) of s(t), and the first and last t, where the integrand is below e^−36 = 2e-16.
 
-    On the left, from s = left − 36/(1 + b) or from b log(1 + e^−s) = 36, where (1 − e^−y)^b is; on the right,
-    up to y = 36 max(1, a).
+    On the left, from e^(left − t) = 36/(1 + b), where σ^(1 + b) is; on the right, up to y = 36 max(1, a).
     """
     number = type(a)
     zero, one, tail, shift = number(0), number(1), number(_TAIL), number(_SHIFT)
@@ -59,9 +58,8 @@ def node_range(a, b):
     left = (log_a if log_a < zero else zero) - shift
     right = (log_b if log_b > zero else zero) + shift
     first = left - math.log(tail / (one + b))
-    start = -math.log(math.expm1(tail / b))
     last = right + math.log(tail) + (log_a if log_a > zero else zero)
-    return left, right, (start if start > first else first), last
+    return left, right, first, last
 
 
 @scalar
