@@ -197,8 +197,8 @@ def test_a_test_that_fails_on_the_right_code_kills_nothing(monkeypatch):
     left = ["tests/sound.py::test", "tests/broken.py::test"]
     asked = []
     monkeypatch.setattr(run, "judged", lambda *_: [(run.Outcome(mutant, "survived", ""), left)])
-    monkeypatch.setattr(run, "passing", lambda tests: left[:1])
-    monkeypatch.setattr(run, "killed_by", lambda source, mutant, tests: asked.extend(tests) or "")
+    monkeypatch.setattr(run, "passing", lambda tests: (left[:1], 1.0))
+    monkeypatch.setattr(run, "killed_by", lambda source, mutant, tests, limit: asked.extend(tests) or "")
     with pytest.warns(RuntimeWarning, match="fails by itself: tests/broken.py::test"):
         (outcome,) = run.measure([mutant], 1)
     assert outcome.status == "survived"

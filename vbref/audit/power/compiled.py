@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,22 +13,22 @@ from pathlib import Path
 import vbref
 from vbref.audit.power.mutants import Mutant, Source
 
-_LIMIT = 300.0
 
-
-def passing(tests: Sequence[str]) -> list[str]:
-    """Return those of the tests (pytest's names) that pass compiled on the right code."""
+def passing(tests: Sequence[str]) -> tuple[list[str], float]:
+    """Return those of the tests (pytest's names) that pass compiled on the right code; and the seconds."""
+    start = time.monotonic()
     with _copy() as root:
-        return _named("PASSED", _run(root, "-rp", *tests)) if tests else []
+        passed = _named("PASSED", _run(root, "-rp", *tests))
+    return passed, time.monotonic() - start
 
 
-def killed_by(source: Source, mutant: Mutant, tests: Sequence[str]) -> str:
-    """Run the tests against a copy with the mutant in it; return which failed, or ""."""
+def killed_by(source: Source, mutant: Mutant, tests: Sequence[str], limit: float) -> str:
+    """Run the tests against a copy with the mutant in it; return which failed, or "", or the time."""
     with _copy() as root:
         place = root / Path(source.filename).relative_to(Path(vbref.__file__).parents[1])
         place.write_text(source.text(mutant), encoding="utf-8")
         try:
-            run = _run(root, "-x", "-rfE", *tests, limit=_LIMIT)
+            run = _run(root, "-x", "-rfE", *tests, limit=limit)
         except subprocess.TimeoutExpired:
             return "a compiled test ran past its time limit"
         failed = [*_named("FAILED", run), *_named("ERROR", run), "a compiled test"]

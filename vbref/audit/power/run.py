@@ -20,6 +20,8 @@ from vbref.audit.power.mutants import Mutant, Source, read
 
 Progress = Callable[[str], None]
 
+_PATIENCE = 5.0  # times what the compiled tests take on the right code
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -101,24 +103,25 @@ def _measure_room(room: str, mutants: list[Mutant], jobs: int, progress: Progres
             survived.append(outcome)
         else:
             yield outcome
-    asked = _sound(left) if survived else []
+    asked, seconds = _sound(left) if survived else ([], 0.0)
     with ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(lambda outcome: _second_chance(outcome, asked), survived)
+        limit = _PATIENCE * jobs * seconds
+        yield from pool.map(lambda outcome: _second_chance(outcome, asked, limit), survived)
 
 
-def _sound(tests: Sequence[str]) -> list[str]:
+def _sound(tests: Sequence[str]) -> tuple[list[str], float]:
     """Return the tests that pass on the right code when they run without the others; warn of the rest."""
-    sound = passing(tests)
+    sound, seconds = passing(tests)
     for name in sorted(set(tests) - set(sound)):
         warnings.warn(f"not asked, since it fails by itself: {name}", RuntimeWarning, stacklevel=2)
-    return sound
+    return sound, seconds
 
 
-def _second_chance(outcome: Outcome, tests: Sequence[str]) -> Outcome:
+def _second_chance(outcome: Outcome, tests: Sequence[str], limit: float) -> Outcome:
     """Judge a survivor by the tests left, those named for its module first: a first failure ends the run."""
     own = outcome.mutant.module.rsplit(".", 1)[-1]
     ordered = sorted(tests, key=lambda name: own not in name.split("::")[0])
-    by = killed_by(source(outcome.mutant.module), outcome.mutant, ordered) if tests else ""
+    by = killed_by(source(outcome.mutant.module), outcome.mutant, ordered, limit) if tests else ""
     return Outcome(outcome.mutant, "killed", by) if by else outcome
 
 
