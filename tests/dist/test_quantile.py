@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vbref.dist._quantile import astray
+from vbref.dist._quantile import astray, tail_integral
 
 
 @pytest.mark.parametrize("u", [1e-300, 1e-9, 0.4, 0.6, 1 - 1e-9])
@@ -21,3 +21,9 @@ def test_what_the_rounding_of_the_quantile_explains_is_not_astray():
     for off, expected in ((1e-9, False), (1e-7, True)):
         assert astray(u, (u + off, 1 - u - off, slope)) == expected
     assert astray(u, (u * np.nan, u, slope))
+
+
+@pytest.mark.parametrize("rate", [1e-200, 1e-3, 1.0, 1e3, 1e200])
+def test_a_tail_of_any_steepness(rate):
+    got = tail_integral(lambda s: -rate * s, np.ones_like, np.zeros(1))
+    np.testing.assert_allclose(got * rate, 1, rtol=1e-12)

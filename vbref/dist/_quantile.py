@@ -32,7 +32,7 @@ def tail_integral(
     integral is below 1e-17 of its whole.
     """
     reach = _reach(exponent)
-    edges = [np.zeros_like(reach), *(np.clip(edge, 0, reach) for edge in (bend, bend + _BEND)), reach]
+    edges = [np.zeros_like(reach), *(np.minimum(edge, reach) for edge in (bend, bend + _BEND)), reach]
     panels = [(low, high) for low, high in pairwise(edges) if (low < high).any()]
     return sum((_on(low, high, exponent, score) for low, high in panels), np.zeros(reach.shape[:-1]))
 
