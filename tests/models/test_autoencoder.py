@@ -92,3 +92,6 @@ def test_models_of_other_kinds_are_refused_and_lists_of_rows_are_not():
             term(other, other.init(np.random.default_rng(0)), np.zeros((1, 3)))
     model, params, x = setting()
     assert autoencoder_loss(model, params, x.tolist()) == autoencoder_loss(model, params, x)
+    for term in (autoencoder_loss, autoencoder_constant):
+        with pytest.raises(ValueError, match="x must have shape"):
+            term(model, params, x[:, :2])

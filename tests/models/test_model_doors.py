@@ -87,3 +87,14 @@ def test_a_linear_gaussian_s_proposal_and_steps():
         refused(model.elbo, params, X, mean, bad, match="q_cov must have shape")
     with pytest.raises(ValueError, match="iterations must be an integer >= 1, was 0"):
         model.fit_em(X, params, iterations=0)
+
+
+def test_words_and_sizes_of_one_model_alone():
+    with pytest.raises(
+        ValueError, match="kl must be one of 'auto', 'exact', 'series', 'sampled', was 'none'"
+    ):
+        StickBreakingVAE(4, 3, kl="none")
+    with pytest.raises(ValueError, match="rows must be an integer >= 1, was 0"):
+        VAE(4, 2, inference="per-point", rows=0)
+    with pytest.raises(ValueError, match="prior must be one of"):
+        VAE(4, 2, prior="flat")
