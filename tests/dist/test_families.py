@@ -217,6 +217,15 @@ def test_quadrature_gives_one_the_moments_and_the_entropy(family):
         np.testing.assert_allclose(moments, want, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(("a", "b"), [(0.4, 3.0), (2.0, 0.7), (30.0, 12.0)])
+def test_means_and_variances_by_scipy(a, b):
+    assert beta.mean(a, b) == pytest.approx(stats.beta.mean(a, b), rel=1e-13)
+    assert beta.variance(a, b) == pytest.approx(stats.beta.var(a, b), rel=1e-13)
+    first, second = (b * special.beta(1 + n / a, b) for n in (1, 2))  # E xⁿ of a Kumaraswamy
+    assert kumaraswamy.mean(a, b) == pytest.approx(first, rel=1e-13)
+    assert kumaraswamy.variance(a, b) == pytest.approx(second - first**2, rel=1e-10)
+
+
 @pytest.mark.parametrize(("a", "b"), [(1e-20, 3e-20), (3e-20, 1e-20)])
 def test_beta_entropy_gradient_where_both_shapes_are_tiny(a, b):
     exact = mp.mpf(a), mp.mpf(b)
