@@ -100,6 +100,7 @@ def test_categorical_certainty_and_one_category():
     assert categorical.entropy(p) == 0
     assert categorical.entropy_grad(p)[0][0] == np.inf
     assert categorical.log_prob(0, np.array([1.0])) == 0
+    assert categorical.sample(0.3, np.array([1.0])) == 0
     assert categorical.log_prob_logits(0, np.array([-1e150])) == 0
     noise = np.array([0.0, 0.5, 1 - 2.0**-53, 1.0])
     np.testing.assert_array_equal(categorical.sample(noise, p), 1)

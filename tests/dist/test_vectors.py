@@ -264,6 +264,8 @@ def test_wishart_of_one_dimension_is_a_gamma(df):
     cell = np.array([[1.0]])
     want = gamma.log_prob(x, df / 2, 1 / (2 * v))
     assert wishart.log_prob(x * cell, df, v * cell) == pytest.approx(want, rel=1e-10)
+    slope = gamma.log_prob_grad(x, df / 2, 1 / (2 * v))[1] / 2
+    assert wishart.log_prob_grad(x * cell, df, v * cell)[1] == pytest.approx(slope, rel=1e-9)
     assert wishart.entropy(df, v * cell) == pytest.approx(gamma.entropy(df / 2, 1 / (2 * v)), rel=1e-13)
     u = np.array([0.3])
     assert wishart.sample(0 * cell, u, df, v * cell) == pytest.approx(gamma.sample(0.3, df / 2, 1 / (2 * v)))
@@ -424,8 +426,12 @@ def test_many_points_share_one_factor():
 
     shared = seconds(multivariate_normal.log_prob, x, np.zeros(16), cov)
     assert 4 * shared < seconds(multivariate_normal.log_prob, x, np.zeros(16), repeated)
-    for function in (multivariate_normal.log_prob, multivariate_normal.log_prob_grad):
-        for got, want in zip(function(x, x[0], cov), function(x, x[0], repeated), strict=True):
+    m = multivariate_normal
+    for function in (m.log_prob, m.log_prob_grad, m.log_prob_tril_grad):
+        one, many = (
+            (cov, repeated) if function is not m.log_prob_tril_grad else map(m.cholesky, (cov, repeated))
+        )
+        for got, want in zip(function(x, x[0], one), function(x, x[0], many), strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12)
 
 

@@ -22,7 +22,9 @@ _NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
 
 
 def tail_integral(
-    exponent: Callable[[FloatArray], FloatArray], score: Callable[[FloatArray], FloatArray], bend: FloatArray
+    exponent: Callable[[FloatArray], FloatArray],
+    score: Callable[[FloatArray], FloatArray],
+    bend: FloatArray | float = 0.0,
 ) -> FloatArray:
     """∫_0^∞ exp(exponent(s)) score(s) ds, where exponent is concave, 0 at 0 and falls.
 
@@ -40,8 +42,7 @@ def tail_integral(
 def _on(low: FloatArray, high: FloatArray, exponent: Any, score: Any) -> FloatArray:
     s = low + (high - low) * _NODES
     with np.errstate(under="ignore", over="ignore", invalid="ignore"):
-        weight = np.exp(exponent(s))
-        return np.where(weight > 0, weight * score(s), 0) @ _WEIGHTS * (high - low)[..., 0]
+        return (np.exp(exponent(s)) * score(s)) @ _WEIGHTS * (high - low)[..., 0]
 
 
 def _reach(exponent: Callable[[FloatArray], FloatArray]) -> FloatArray:

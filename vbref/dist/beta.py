@@ -18,7 +18,6 @@ from vbref.numerics.jit import loop, scalar
 from vbref.numerics.special import stirling_gap, stirling_gap_curvature, stirling_gap_slope
 
 _FAR = 1e18
-_FAR_LOG = 700
 _ORDINARY = 1e-3, 500.0  # shapes for which SciPy's inverse was right at 150 000 random points
 TINY = 1e-17
 
@@ -152,7 +151,7 @@ def sample(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
     return _quantiles(u, alpha, beta)[0].astype(u.dtype)[()]
 
 
-@np.errstate(over="ignore", under="ignore")
+@np.errstate(over="ignore", under="ignore", divide="ignore")
 def sample_grad(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
     """Derivatives of `sample` by noise, a, b: 1/p(x), −(∂F/∂a)/p(x), −(∂F/∂b)/p(x).
 
@@ -163,48 +162,54 @@ def sample_grad(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]
     u, alpha, beta = np.broadcast_arrays(*(array.astype(np.float64) for array in named.values()))
     x, y = _quantiles(u, alpha, beta)
     d_noise = np.exp(-np.asarray(log_prob(x, alpha, beta)))
-    # y = 1 − x is beta(b, a): the derivative by b is minus that of the mirrored quantile by its first shape.
-    d_a, d_b = _shape_grad(x, y, alpha, beta), -_shape_grad(y, x, beta, alpha)
-    return tuple(np.asarray(part).astype(named["a"].dtype)[()] for part in (d_noise, d_a, d_b))
+    slopes = d_noise, *_shape_grads(x, y, alpha, beta)
+    return tuple(slope.astype(named["a"].dtype)[()] for slope in slopes)
+
+
+def _shape_grads(x: FloatArray, y: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
+    """dx/da and dx/db, given x and y = 1 − x to full accuracy; 0 where either is 0."""
+    grads = np.zeros((2, *x.shape))
+    inside = (x > 0) & (y > 0)
+    x, y, a, b = (array[inside][:, None] for array in (x, y, a, b))
+    # y is beta(b, a): the derivative by b is minus that of the mirrored quantile by its first shape.
+    grads[0, inside], grads[1, inside] = _shape_grad(x, y, a, b), -_shape_grad(y, x, b, a)
+    return grads
 
 
 def _shape_grad(x: FloatArray, y: FloatArray, a: FloatArray, b: FloatArray) -> FloatArray:
-    """dx/da, given x and y = 1 − x to full accuracy, from the tail t = logistic(logit x + σs).
+    """dx/da for columns x and y = 1 − x in (0, 1), (N,), from the tail t = logistic(logit x + σs).
 
     x(1 − x) σ ∫_0^∞ w (log t − ψ(a) + ψ(n)) ds, w = (t/x)^a ((1 − t)/(1 − x))^b, n = a + b, σ = +1 where x is
     past a/n. At σ = −1 and small a, −ψ(a) + ψ(n) = b/(an) − ψ(a + 1) + ψ(n + 1) cancels against the mean of
     L = log(t/x), whose slope is −(1 − t): (1/a + L)(t/x)^a = −(1/(a(1 − t))) d/ds L (t/x)^a, and by parts
     ∫ w (1/a + L) ds = ((b − 1)/a) ∫ w L t/(1 − t) ds, which is applied to the share b/n of L.
     """
-    inside = (x > 0) & (y > 0)
-    p, q, shape_a, shape_b = (np.where(inside, array, 0.5)[..., None] for array in (x, y, a, b))
-    n, right, odds = shape_a + shape_b, shape_b * p > shape_a * q, p / q
-    sign, log_p = np.where(right, 1.0, -1.0), np.where(p < 0.5, np.log(p), np.log1p(-np.minimum(q, 0.5)))
-    log_mean, log_mean_past = (-digamma_difference(c, shape_b) for c in (shape_a, shape_a + 1))
+    right, odds, n = b * x > a * y, x / y, a + b
+    sign, log_x = np.where(right, 1.0, -1.0), np.where(x < 0.5, np.log(x), np.log1p(-y))
+    log_mean, log_mean_past = (-digamma_difference(c, b) for c in (a, a + 1))
 
     def gains(s: FloatArray) -> tuple[FloatArray, FloatArray]:
         """log(t/x) and log((1 − t)/(1 − x)): −log(x + y e^−σs) and −log(y + x e^σs)."""
-        return -_log_mix(p, q, -sign * s), -_log_mix(q, p, sign * s)
+        return -_log_mix(x, y, -sign * s), -_log_mix(y, x, sign * s)
 
     def exponent(s: FloatArray) -> FloatArray:
         rise, fall = gains(s)
-        return np.minimum(shape_a * rise + shape_b * fall, 0)  # rounding alone can make it positive
+        return np.minimum(a * rise + b * fall, 0)  # rounding alone can make it positive
 
     def score(s: FloatArray) -> FloatArray:
         rise = gains(s)[0]
-        by_parts = shape_a / n + (shape_b / n) * ((shape_b - 1) / shape_a) * odds * np.exp(-s)
-        return log_p + np.where(right, rise - log_mean, by_parts * rise - log_mean_past)
+        by_parts = a / n + (b / n) * ((b - 1) / a) * odds * np.exp(-s)
+        return log_x + np.where(right, rise - log_mean, by_parts * rise - log_mean_past)
 
-    integral = tail_integral(exponent, score, np.maximum(-sign * np.log(odds), 0))
-    return np.where(inside, sign[..., 0] * x * y * integral, 0.0)
+    integral = tail_integral(exponent, score, bend=abs(np.log(odds)))
+    return (sign * x * y)[:, 0] * integral
 
 
 def _log_mix(p: FloatArray, q: FloatArray, s: FloatArray) -> FloatArray:
     """log(p + q e^s) for p + q = 1, p, q > 0: log(1 + q(e^s − 1)) unless that cancels or overflows."""
-    change = q * np.expm1(np.minimum(s, _FAR_LOG))
-    near = np.log1p(np.maximum(change, -0.5))
-    below, above = np.log(p + q * np.exp(np.minimum(s, 0))), s + np.log(q + p * np.exp(-np.maximum(s, 0)))
-    return np.where(s > _FAR_LOG, above, np.where(change > -0.5, near, below))
+    change = q * np.expm1(s)
+    far = np.logaddexp(np.log(p), np.log(q) + s)
+    return np.where((change > -0.5) & (change < np.inf), np.log1p(change), far)
 
 
 @np.errstate(all="ignore")
@@ -233,12 +238,8 @@ def _quantiles(u: FloatArray, a: FloatArray, b: FloatArray) -> tuple[FloatArray,
 def _by_scipy(u: FloatArray, a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Where b is past 1e18 of max(a, 1), x is the gamma quantile over b to rounding; where a is, so is y."""
     low, high = b > _FAR * np.maximum(a, 1), a > _FAR * np.maximum(b, 1)
-    x = np.where(
-        low, np.minimum(special.gammaincinv(a, u) / b, 1), special.betaincinv(a, np.where(low, 1, b), u)
-    )
-    y = np.where(
-        high, np.minimum(special.gammainccinv(b, u) / a, 1), special.betainccinv(b, np.where(high, 1, a), u)
-    )
+    x = np.where(low, np.minimum(special.gammaincinv(a, u) / b, 1), special.betaincinv(a, b, u))
+    y = np.where(high, np.minimum(special.gammainccinv(b, u) / a, 1), special.betainccinv(b, a, u))
     return np.where(high, 1 - y, x), np.where(low, 1 - x, y)
 
 

@@ -122,10 +122,10 @@ def _log_quantile(u: FloatArray, alpha: FloatArray) -> FloatArray:
 def _log_quantile_grad(log_y: FloatArray, a: FloatArray) -> tuple[FloatArray, FloatArray]:
     """d log y/du = 1/(y p(y)) and d log y/da; where y is tiny, (ψ(α + 1) − log y)/α."""
     small = log_y < np.log(_TINY_QUANTILE)
-    y = np.exp(np.where(small, 0, log_y))
+    y = np.exp(log_y)
     with np.errstate(over="ignore", invalid="ignore"):
         by_shape = np.where(small, (special.digamma(a + 1) - log_y) / a, standard_shape_grad(y, a) / y)
-        return np.exp(special.gammaln(a) - a * log_y + np.exp(np.minimum(log_y, 700))), by_shape
+        return np.exp(special.gammaln(a) - a * log_y + y), by_shape
 
 
 def _softmax(logits: FloatArray) -> FloatArray:

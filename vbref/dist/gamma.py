@@ -146,18 +146,23 @@ def sample_grad(noise: ArrayLike, concentration: ArrayLike, rate: ArrayLike) -> 
 
 def standard_shape_grad(y: FloatArray, a: FloatArray) -> FloatArray:
     """dy/da of the quantile y of the gamma distribution of rate one, float64; 0 at y = 0."""
-    safe = np.where(y > 0, y, 1.0)[..., None]
-    shape, right = a[..., None], safe > a[..., None]
-    sign, log_y = np.where(right, 1.0, -1.0), np.log(safe)
+    slope = np.zeros(y.shape)
+    inside = y > 0
+    slope[inside] = _shape_grad(y[inside][:, None], a[inside][:, None])
+    return slope
+
+
+def _shape_grad(y: FloatArray, a: FloatArray) -> FloatArray:
+    """dy/da for columns y > 0 and a, (N,)."""
+    right = y > a
+    sign, log_y = np.where(right, 1.0, -1.0), np.log(y)
 
     def score(s: FloatArray) -> FloatArray:
-        left = -special.digamma(shape + 1) - s * np.exp(-s) * (safe / shape)
-        return log_y + np.where(right, s - special.digamma(shape), left)
+        left = -special.digamma(a + 1) - s * np.exp(-s) * (y / a)
+        return log_y + np.where(right, s - special.digamma(a), left)
 
-    integral = tail_integral(
-        lambda s: shape * sign * s - safe * np.expm1(sign * s), score, np.maximum(-sign * log_y, 0)
-    )
-    return np.where(y > 0, sign[..., 0] * y * integral, 0.0)
+    integral = tail_integral(lambda s: a * sign * s - y * np.expm1(sign * s), score)
+    return (sign * y)[:, 0] * integral
 
 
 def _checked(**named: ArrayLike) -> dict[str, FloatArray]:

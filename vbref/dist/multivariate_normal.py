@@ -192,7 +192,7 @@ def require_square(name: str, matrix: FloatArray) -> None:
 
 def _symmetric(name: str, matrix: FloatArray) -> None:
     unit = np.finfo(matrix.dtype).eps * abs(matrix).max(axis=(-2, -1), initial=0, keepdims=True)
-    if not (abs(matrix - _t(matrix)) <= 16 * unit).all():
+    if not (matrix - _t(matrix) <= 16 * unit).all():
         raise ValueError(
             f"{name} must be symmetric, differs from its transpose by {abs(matrix - _t(matrix)).max()}"
         )

@@ -140,7 +140,7 @@ def _bartlett(
 
 
 def _trailing(name: str, array: FloatArray, expected: tuple[int, ...]) -> None:
-    if array.shape[array.ndim - len(expected) :] != expected:
+    if array.shape[-len(expected) :] != expected:
         wanted = ", ".join(map(str, expected))
         raise ValueError(f"{name} must have shape (..., {wanted}), has {array.shape}")
 
