@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from vbref.models import VAE, LinearGaussian
 from vbref.models.autoencoder import autoencoder_constant, autoencoder_loss
@@ -65,6 +66,17 @@ def test_the_constant_diverges_but_ignores_the_mean():
     assert autoencoder_constant(model, params, x) == autoencoder_constant(model, moved, x)
     halved = [autoencoder_constant(model, at_scale(params, s), x) for s in (1e-4, 0.5e-4)]
     assert halved[1] - halved[0] == pytest.approx(2 * np.log(2), rel=1e-6)
+
+
+def test_the_constant_by_scipy():
+    """−log p(x | its mean), −log p(z) less ½ ‖z‖², and what q adds, of two rows in two dimensions."""
+    model = VAE(3, 2, (4,), likelihood="gaussian", sigma=0.6, inference="per-point", rows=2)
+    params = model.init(0)
+    params = params | {"posterior.log_var": np.log([[0.3, 0.5], [0.2, 0.9]])}
+    var = np.exp(params["posterior.log_var"])
+    at_means = 2 * (3 * stats.norm.logpdf(0, 0, 0.6) + 2 * stats.norm.logpdf(0))
+    expected = -at_means + var.sum() / 2 - stats.norm.entropy(0, np.sqrt(var)).sum()
+    assert autoencoder_constant(model, params, np.zeros((2, 3))) == pytest.approx(expected, rel=1e-14)
 
 
 def test_the_loss_is_the_formula():

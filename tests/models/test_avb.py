@@ -9,6 +9,7 @@ from scipy import special, stats
 
 import vbref
 from vbref.models import AVB, critic
+from vbref.models.avb import _standardised_nodes
 from vbref.nn.gradcheck import check_gradient
 
 OPTIONS = [
@@ -60,9 +61,19 @@ def test_the_critic_s_gradient_by_central_differences(options):
     model, params, x, noise = setting(options)
     value, grads = model.critic_objective_and_grad(params, x, noise)
     assert value == model.critic_objective(params, x, noise)
+    critic, train = model.players
+    assert (critic.name, train.name) == ("critic", "train")
+    assert train.objective_and_grad(params, x, noise)[0] == model.objective(params, x, noise)
     own, rest = split(params, ("critic.",)), split(params, OURS)
     check_gradient(lambda p: model.critic_objective(p | rest, x, noise), split(grads, ("critic.",)), own)
     assert all((grads[key] == 0).all() for key in rest)
+
+
+def test_the_fixed_draws_are_sixteen_in_pairs_of_variance_one():
+    nodes = np.sort(_standardised_nodes(3), axis=0)
+    assert nodes.shape == (16, 3)
+    np.testing.assert_array_equal(nodes, -nodes[::-1])
+    np.testing.assert_allclose((nodes * nodes).mean(axis=0), 1, rtol=1e-14)
 
 
 def test_held_moments_are_not_differentiated():
@@ -84,9 +95,9 @@ def net(params, prefix, x):
 
 @pytest.mark.parametrize("options", OPTIONS, ids=name)
 def test_values_from_scipy(options):
-    model, params, x, noise = setting(options)
+    model, params, x, noise = setting(options, k=2)
     eps, other = noise[..., :3], noise[..., 3:]
-    xs = np.broadcast_to(x, (3, *x.shape))
+    xs = np.broadcast_to(x, (2, *x.shape))
     z = net(params, "encoder", np.concatenate([xs, eps], -1))
     np.testing.assert_allclose(model.draw(params, x, eps), z, rtol=1e-13)
     out = net(params, "decoder", z)

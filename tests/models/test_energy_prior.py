@@ -64,9 +64,10 @@ def test_every_player_by_differences_and_what_is_not_its_own_is_zero(options, mo
 @pytest.mark.parametrize("options", KINDS, ids=name)
 def test_the_saddle_by_differences(options, monkeypatch):
     model, params, x, noise, _ = setting(options)
+    as_drawn = model.objective(params, x, noise)
     hold_negatives(model, params, noise, monkeypatch)
     value, grads = model.objective_and_grad(params, x, noise)
-    assert value == model.objective(params, x, noise)
+    assert value == model.objective(params, x, noise) == as_drawn
     assert list(grads) == list(model.shapes())
     check_gradient(lambda p: model.objective(p, x, noise), grads, params, atol=1e-10)
 
@@ -80,6 +81,40 @@ def test_the_energy_s_player_without_a_penalty_by_differences():
         player.own(params),
         atol=1e-10,
     )
+
+
+def test_each_weight_is_of_its_own_player():
+    model, params, x, noise, _ = setting({}, **WEIGHTS)
+
+    def values(**weights):
+        weighed = EnergyPriorVAE(**model.config | weights)
+        return {each.name: each.objective_and_grad(params, x, noise)[0] for each in weighed.players}
+
+    of = {"generator": "entropy_weight", "posterior": "posterior_weight", "energy": "slope_penalty"}
+    before = values()
+    for player, weight in of.items():
+        after = values(**{weight: 0.1})
+        assert {each for each in before if before[each] != after[each]} == {player}
+
+
+def test_the_penalty_takes_the_squared_slopes():
+    model, params, x, noise, _ = setting({}, **WEIGHTS)
+    loc, scale = model.encode(params, x)
+    z = loc + scale * noise[..., :2]
+    slopes = [tanh_energy(params, z + 1e-30j * axis).imag / 1e-30 for axis in np.eye(2)]
+    free = EnergyPriorVAE(**model.config | {"slope_penalty": 0.0})
+    taken = free.energy_and_grad(params, x, noise)[0] - model.energy_and_grad(params, x, noise)[0]
+    assert taken == pytest.approx(0.7 * np.square(slopes).sum(axis=0).mean(axis=0).sum(), rel=1e-12)
+
+
+def test_the_negative_side_is_the_log_of_the_mean_weight_or_the_plain_mean():
+    model, params, x, noise, _ = setting({})
+    plain = EnergyPriorVAE(**model.config | {"negatives": "plain"})
+    log_w = model.log_normaliser_weights(params, noise)
+    log_p = model.prior.log_prob(params, model.negatives(params, noise))[0]
+    difference = model.energy_and_grad(params, x, noise)[0] - plain.energy_and_grad(params, x, noise)[0]
+    expected = np.mean(log_p, axis=0).sum() - 3 * np.log(np.exp(log_w).mean())
+    assert difference == pytest.approx(expected, rel=1e-12)
 
 
 def log_normal(z):
@@ -199,6 +234,9 @@ def test_the_entropy_bound_is_one():
     log_inverse = generator.log_inverse(params, drawn, noise)[0]
     bound, error = log_inverse.mean() + generator.fixed_entropy(), log_inverse.std() / np.sqrt(len(noise))
     assert bound < entropy + 4 * error
+    moved = generator.sample(params, noise * [1, 0])[0] + 0.3 * noise[:, 1:]
+    np.testing.assert_allclose(drawn, moved, rtol=1e-13)
+    assert Generator(2, (3,), "tanh", 0.3).fixed_entropy() == pytest.approx(2 * generator.fixed_entropy())
     # The mean of −log q(w) q(z | w) is that of the fixed entropies.
     fixed = generator.log_draw(noise)
     assert abs(fixed.mean() + generator.fixed_entropy()) < 4 * fixed.std() / np.sqrt(len(noise))

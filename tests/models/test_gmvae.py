@@ -124,6 +124,8 @@ def test_terms_by_scipy():
     np.testing.assert_allclose(found["gap"], found["elbo"] - found["decoupled"], atol=1e-12)
     np.testing.assert_allclose(model.responsibilities(params, y, noise), r.mean(axis=0), rtol=1e-11)
     np.testing.assert_array_equal(model.cluster(params, y, noise), r.mean(axis=0).argmax(axis=-1))
+    by_hand = 1 / (1 + np.exp(-net(params, "decoder", x)))
+    np.testing.assert_allclose(model.decode(params, x), by_hand, rtol=1e-12)
 
 
 def test_the_decoupled_term_by_normal_kls():
@@ -239,6 +241,23 @@ def test_a_draw_of_the_prior_rises_with_its_noise():
     loc, log_var = np.split(prior.forward(params, w)[0][:, 0], 2, axis=-1)
     expected = stats.norm(loc, np.exp(log_var / 2)).ppf(stats.norm.cdf(eps))
     np.testing.assert_allclose(prior.sample(params, w, eps, component=0), expected, rtol=1e-10)
+
+
+def test_components_are_drawn_by_number_also_at_the_ends_of_the_noise():
+    prior = MixturePrior(latent_dim=2, w_dim=1, components=3)
+    params = prior.init(np.random.default_rng(0))
+    means = np.arange(6.0).reshape(3, 2)
+    params["prior.0.weight"][:] = 0
+    params["prior.0.bias"] = prior.packed(means, np.full((3, 2), -1400.0))
+    far = np.array([[-40.0, 0.0], [0.0, 0.0], [40.0, 0.0]])
+    z, left = prior.draw_component(params, far)
+    np.testing.assert_array_equal(z, [0, 1, 2])
+    assert np.isfinite(left).all()
+    stats, saved = prior.forward(params, np.zeros((4, 1)))
+    assert prior.backward(np.ones_like(stats), saved)[0].shape == (4, 1)
+    for component in range(3):
+        drawn = prior.sample(params, np.zeros((1, 1)), far[1:2], component)
+        np.testing.assert_allclose(drawn, means[component : component + 1], rtol=1e-14)
 
 
 def test_the_prior_it_samples_is_the_prior_it_scores():

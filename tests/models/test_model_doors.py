@@ -68,6 +68,10 @@ def test_sizes_and_words_that_there_are_not(world):
     refused(model.sample, params, wide, match="noise must have shape")
     if hasattr(model, "decode"):
         refused(model.decode, params, np.ones((2, 9)), match="must have shape")
+    if hasattr(model, "discriminate"):
+        refused(model.discriminate, params, X[:, :3], match="x must have shape")
+    if hasattr(model, "sample_pieces"):
+        refused(model.sample_pieces, params, wide, match="noise must have shape")
     if hasattr(model, "negatives"):
         refused(model.negatives, params, wide, match="noise must have shape")
     kind, (_, *others), options = KINDS[type(model).__name__]

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from vbref import kl
+from vbref.models.inference import PerPoint
 from vbref.models.posterior import DiagonalPosterior, FullPosterior
 from vbref.models.prior import DiagonalPrior
 from vbref.nn.gradcheck import check_gradient
@@ -15,6 +16,16 @@ D, N, K = 3, 4, 2
 def setting(posterior):
     rng = np.random.default_rng(0)
     return rng.standard_normal((N, posterior.width)), rng.standard_normal((K, N, D)), rng
+
+
+def test_rows_of_three_tables_side_by_side_and_back():
+    points = PerPoint(rows=3, parts={"a": 1, "b": 2, "c": 1})
+    params = {name: np.arange(table.size).reshape(table.shape) for name, table in points.init(None).items()}
+    h, saved = points.forward(params, np.zeros((2, 1)), index=[2, 2])
+    np.testing.assert_array_equal(h, [[2, 4, 5, 2], [2, 4, 5, 2]])
+    grads = points.backward(h + 10.0, saved)
+    assert [grad[2].tolist() for grad in grads.values()] == [[24.0], [28.0, 30.0], [24.0]]
+    assert not any(grad[:2].any() for grad in grads.values())
 
 
 @pytest.mark.parametrize("posterior", [DiagonalPosterior(D), FullPosterior(D)])

@@ -130,6 +130,10 @@ def test_what_the_series_of_the_literature_does_to_the_bound():
     missing = model.series_error(params, x)
     assert model.objective(params, x, noise) - truth == pytest.approx(-missing.sum(), abs=1e-9)
     assert missing.max() < 0
+    model, params, x, noise = setting(sticks=4, concentration=5.0, kl="series")
+    exact = StickBreakingVAE(**model.config | {"kl": "exact"})
+    gained = model.objective(params, x, noise) - exact.objective(params, x, noise)
+    assert gained == pytest.approx(-model.series_error(params, x).sum(), rel=1e-10)
 
 
 def test_moments_of_the_prior():

@@ -13,6 +13,7 @@ from vbref.models.sticks import (
     GammaRatio,
     GaussLogit,
     Kumaraswamy,
+    _bernoulli,
     break_stick,
     break_stick_backward,
     log1mexp,
@@ -31,6 +32,12 @@ def test_log1mexp_on_both_sides_of_log_2(ends):
         exact = np.array([mpmath.log(1 - mpmath.exp(-mpmath.mpf(each))) for each in y.tolist()])
     error = ((log1mexp(y) - exact) / exact).astype(float)
     assert np.sqrt((error**2).mean()) < 0.5 * np.finfo(float).eps
+
+
+def test_bernoullis_quotient_is_one_at_zero():
+    y = np.array([0.0, 1e-9, 0.3, 50.0])
+    expected = [1.0, *(float(each / mpmath.expm1(each)) for each in map(mpmath.mpf, y[1:]))]
+    np.testing.assert_allclose(_bernoulli(y), expected, rtol=1e-14)
 
 
 def pieces(v):

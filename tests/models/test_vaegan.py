@@ -43,7 +43,7 @@ def setting(options, k=2, seed=0):
     return model, params, rng.random((3, 4)).round(), model.draw_noise(rng, 3, k)
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=name)
+@pytest.mark.parametrize("options", [*OPTIONS, OPTIONS[0] | {"activation": "relu"}], ids=name)
 def test_every_player_s_gradient_by_central_differences(options):
     model, params, x, noise = setting(options)
     for player in model.players:

@@ -187,8 +187,7 @@ class AVB(Decoded):
             self.critic.backward(d_t[..., None] / len(draw.z), saved, input_grad=False)[1]
             for d_t, saved in backward
         ]
-        grads = {name: parts[0][name] + parts[1][name] for name in parts[0]}
-        return value, self._whole(grads)
+        return value, self._whole(self._added(*parts))
 
     def log_weights(self, params: Mapping[str, Array], x: Array, noise: Array) -> Array:
         """Not to be had: raises NotImplementedError."""

@@ -50,6 +50,11 @@ class Observed:
         d_z, d_decoder = self.decoder.backward(d_out, saved_out)
         return d_z, d_decoder | d_likelihood
 
+    @staticmethod
+    def _added(first: Params, *others: Params) -> Params:
+        """The gradients of several paths to the same parameters, together."""
+        return {name: sum((grads[name] for grads in others), grad) for name, grad in first.items()}
+
     def _whole(self, grads: Mapping[str, Any]) -> Params:
         """The gradient by every parameter: zeros where a player has no path to one."""
         return {

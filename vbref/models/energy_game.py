@@ -107,7 +107,7 @@ class EnergyGame(EnergyEvidence):
         """The energy at the codes' side and at the sampler's, together."""
         positive, by_positive = self._positive(params, x, noise, penalty)
         negative, by_negative = self._negative(params, noise, weighted)
-        return positive + negative, _sum(by_positive, by_negative)
+        return positive + negative, self._added(by_positive, by_negative)
 
     def _positive(self, params: Params, x: Array, noise: Array, penalty: float) -> tuple[float, Params]:
         """Σ mean_k [−V(z) − λ3 ‖∇U(z)‖²] and its gradient by V, z held fixed."""
@@ -120,7 +120,7 @@ class EnergyGame(EnergyEvidence):
             return door.total(log_p.mean(axis=0)), grads
         slopes, saved = self.prior.penalty(params, z)
         d_penalty = self.prior.penalty_backward(_scaled(d, -penalty), saved)
-        return door.total((log_p - _scaled(slopes, penalty)).mean(axis=0)), _sum(grads, d_penalty)
+        return door.total((log_p - _scaled(slopes, penalty)).mean(axis=0)), self._added(grads, d_penalty)
 
     def _negative(self, params: Params, noise: Array, weighted: bool) -> tuple[float, Params]:
         """−Σ mean_k [−V(z')], or `weighted` −N log mean ω, and its gradient by V, z' held fixed."""
@@ -168,7 +168,3 @@ class EnergyGame(EnergyEvidence):
 
 def _scaled(array: Array, weight: float) -> Array:
     return np.asarray(array * array.dtype.type(weight))
-
-
-def _sum(first: Params, second: Params) -> Params:
-    return {name: array + second[name] for name, array in first.items()}

@@ -255,7 +255,7 @@ class GMVAE(Observed):
     def _prior_backward(self, run: Mapping[str, Any], c: Array) -> dict[str, Any]:
         """Cotangents of the sampled x and w, of q(x)'s mean and variance, and of the prior's parameters."""
         c, r = c[..., None], run["r"]
-        short = np.where(_kl_z(run) < self.min_information, 1, 0).astype(c.dtype)[..., None] * c
+        short = (_kl_z(run) < self.min_information).astype(c.dtype)[..., None] * c
         d_s = short * _centred(r, run["log_r"] - run["log_pi"])
         nothing = np.zeros_like(run["x"])
         d_stats, d_mean, d_var = np.zeros_like(run["stats"]), nothing, nothing

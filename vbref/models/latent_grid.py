@@ -54,7 +54,7 @@ def covering(
     while half_width <= _WIDEST:
         found = grid(latent_dim, half_width, nodes)
         values = log_f(found.z)
-        edge = np.abs(found.z).max(axis=-1) >= half_width * (1 - 1e-9)
+        edge = np.abs(found.z).max(axis=-1) == half_width
         if values[edge].max() <= values.max() + _EDGE:
             return found, values
         half_width *= 1.4

@@ -137,9 +137,9 @@ class StickBreakingVAE(Observed):
         params, (x,) = door.together(params, self.shapes(), x=x)
         door.batch(x, self.data_dim)
         h = self.encoder.apply(params, x)
-        half = np.full((1, len(x), self.noise_dim), 0.5, x.dtype)
+        half = np.full((len(x), self.noise_dim), 0.5, x.dtype)
         (log_v, log_rest, _), _ = self.posterior.sample(h, half)
-        return break_stick(log_v, log_rest)[0], h
+        return break_stick(log_v, log_rest), h
 
     @door.overflow_named()
     def decode(self, params: Mapping[str, Array], pieces: Array) -> Array:

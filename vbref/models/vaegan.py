@@ -191,7 +191,7 @@ class VAEGAN(Encoded):
             self.decoder.backward(self._mean_backward(at, d_mean), at.saved, input_grad=False)[1]
             for at, d_mean in paths
         ]
-        return value, self._whole({name: sum(part[name] for part in parts) for name in parts[0]})
+        return value, self._whole(self._added(*parts))
 
     @door.overflow_named()
     def critic_objective(self, params: Mapping[str, Array], x: Array, noise: Array) -> float:
@@ -206,7 +206,7 @@ class VAEGAN(Encoded):
         run = self._run(params, x, noise)
         value, paths = self._critic_player(run)
         parts = [self.critic.backward(0.0, d_t, saved)[1] for d_t, saved in paths]
-        return value, self._whole({name: sum(part[name] for part in parts) for name in parts[0]})
+        return value, self._whole(self._added(*parts))
 
     @door.overflow_named()
     def likelihood_objective(self, params: Mapping[str, Array], x: Array, noise: Array) -> float:
