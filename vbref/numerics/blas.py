@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import llvmlite.binding  # type: ignore[import-untyped]
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import get_cython_function_address, intrinsic
 
-from vbref.numerics.jit import scalar
+from vbref.numerics.jit import INTERPRETED, scalar
 
 # NumPy's wheels have 64-bit integers in the interface, others 32; a pointer to 64 bits serves both where the
 # low half comes first, as it does on every machine that Numba runs on but s390x.
@@ -99,6 +100,20 @@ def _call(word: str) -> Callable[..., Any]:
     return codegen
 
 
+def _interpreted(alpha: Any, trans_a: int, trans_b: int, *rest: Any) -> None:
+    """What `_fortran` compiles to, by ctypes: where nothing is compiled."""
+    m, n, k, a, lda, b, ldb, beta, c, ldc = rest
+    word, real = ("dgemm", ctypes.c_double) if alpha.dtype == np.float64 else ("sgemm", ctypes.c_float)
+    letters = (ctypes.byref(ctypes.c_char(letter)) for letter in (trans_a, trans_b))
+    m, n, k, lda, ldb, ldc = (ctypes.byref(ctypes.c_int64(int(size))) for size in (m, n, k, lda, ldb, ldc))
+    alpha, beta = (ctypes.byref(real(float(factor))) for factor in (alpha, beta))
+    a, b, c = (ctypes.c_void_p(int(address)) for address in (a, b, c))
+    address = llvmlite.binding.address_of_symbol(f"vbref_{word}")
+    ctypes.CFUNCTYPE(None)(address)(*letters, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+
+
+_xgemm: Any = _interpreted if INTERPRETED else _fortran
+
 _PLAIN, _TRANSPOSED = ord("N"), ord("T")
 
 
@@ -110,4 +125,4 @@ def gemm(trans_a, trans_b, rows, columns, inner, alpha, a, lda, b, ldb, beta, c,
     """
     op_a = _TRANSPOSED if trans_a else _PLAIN
     op_b = _TRANSPOSED if trans_b else _PLAIN
-    _fortran(alpha, op_b, op_a, columns, rows, inner, b, ldb, a, lda, beta, c, ldc)  # type: ignore[call-arg]
+    _xgemm(alpha, op_b, op_a, columns, rows, inner, b, ldb, a, lda, beta, c, ldc)

@@ -11,6 +11,9 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# Whether Numba was told not to compile (NUMBA_DISABLE_JIT=1): a debugger can then step through a kernel.
+INTERPRETED = bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
+
 # error_model="numpy" makes 1/0 an infinity, as NumPy does; the default raises, and the branch that raises
 # keeps LLVM from vectorising the loop (a factor of ten on Adam). fastmath stays off: on a closed form it
 # costs hundreds of ulp.

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vbref.numerics import check
+from vbref.numerics.jit import INTERPRETED
 
 Array = NDArray[Any]
 _LINE = 16  # elements: 64 bytes of float32
@@ -61,7 +62,10 @@ class Stack:
 
 
 class Network(NamedTuple):
-    """A perceptron's rows of LAYER, and how many rows of activations it has room for."""
+    """A perceptron's rows of LAYER, and how many rows of activations it has room for.
+
+    Kernels read a row's fields as attributes, which interpreted only a recarray has.
+    """
 
     layers: NDArray[Any]
     rows: int
@@ -80,7 +84,7 @@ def network(
     for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
         where = (acts[i], leading(fan_in), acts[i + 1], leading(fan_out), cots[i], cots[i + 1])
         layers[i] = (fan_in, fan_out, params.take((fan_in + 1) * fan_out), *where)
-    return Network(layers, rows)
+    return Network(layers.view(np.recarray) if INTERPRETED else layers, rows)
 
 
 def leading(width: int) -> int:
