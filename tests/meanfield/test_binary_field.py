@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import gammaln
 
 from vbref.meanfield import BinaryField, coordinate_ascent
+from vbref.meanfield.binary_field import _Run
 
 
 def couplings(seed, d, size=1.0):
@@ -115,6 +117,15 @@ def test_it_is_coordinate_ascent_on_the_table_of_states(damping):
         np.testing.assert_allclose(*bounds, rtol=1e-12)
 
 
+def test_a_damped_update_goes_a_part_of_the_way():
+    j, h = problem(5, 3, 0.6)
+    m = np.array([0.3, -0.2, 0.9])
+    model = BinaryField(j, h).fit(init=m, damping=0.6, max_iter=1)
+    for i in range(3):
+        m[i] = 0.6 * m[i] + 0.4 * np.tanh(j[i] @ m + h[i])
+    np.testing.assert_allclose(model.means, m, rtol=1e-13)
+
+
 def test_independent_spins_have_no_gap():
     h = np.array([0.3, -2.0, 0.0, 40.0])
     model = BinaryField(np.zeros((4, 4)), h).fit()
@@ -146,6 +157,23 @@ def test_converged_is_whether_the_bound_stood_still():
     far = BinaryField(model.couplings, model.fields, constant=1e10).fit(rng=0)
     assert far.converged
     assert far.residual > 4e-6  # that is the root of 1e-12, and 1e-12 of the bound is a hundredth of a nat
+
+
+@pytest.mark.parametrize(("constant", "root"), [(0.0, 1.0), (100.0, 10.0), (-100.0, 10.0)])
+def test_converged_asks_for_the_root_of_the_tolerance_and_of_the_bound(constant, root):
+    field = BinaryField(np.zeros((1, 1)), np.array([0.0]), constant=constant - np.log(2)).fit(tol=1e-8)
+    for residual, near in ((3.99e-4, True), (4.01e-4, False)):
+        field._run.means[:] = root * residual
+        assert field.converged == near
+
+
+def test_a_bound_knows_the_size_of_its_addends():
+    """½ |m_i (Jm)_i|, |h_i m_i|, H(m_i) and |c|: 0.3 a spin, 0.3 + 0.1, twice that of p = ¾, and 2."""
+    field = BinaryField(np.array([[0.0, -2.4], [-2.4, 0.0]]), np.array([0.6, -0.2]), constant=-2.0)
+    run = _Run(field, np.array([0.5, 0.5]), 0.0)
+    size = 0.6 + 0.4 + 2 * stats.entropy([0.75, 0.25]) + 2
+    assert run.evidence_bound().magnitude == pytest.approx(size, rel=1e-14)
+    assert run.evidence_bound().value == pytest.approx(size - 4 - 1.2 - 0.2, rel=1e-13)
 
 
 def test_means_keep_their_digits_on_the_way_to_zero():
@@ -259,7 +287,12 @@ def test_bad_fits_are_named(options, message):
 
 
 @pytest.mark.parametrize(
-    ("means", "message"), [([0.0], "means must have shape"), ([0.0, 1.5], "means must be in")]
+    ("means", "message"),
+    [
+        ([0.0], "means must have shape"),
+        ([0.0, 1.5], "means must be in"),
+        ([0.0, -1.5], "means must be in"),
+    ],
 )
 def test_bad_means_are_named(means, message):
     with pytest.raises(ValueError, match=message):

@@ -3,11 +3,12 @@
 import importlib.util
 import io
 import pickle
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
-from vbref.meanfield.engine import Ascent, Bound, BoundFell, ascend, best_of
+from vbref.meanfield.engine import ROUNDING_ULPS, Ascent, Bound, BoundFell, ascend, best_of
 
 
 class Quadratic:
@@ -69,6 +70,15 @@ def test_rounding_is_forgiven_and_no_more():
     values = iter([1.0, 1.0 - 1e-13, 1.0 - 1e-12])
     with pytest.raises(BoundFell):
         ascend({"q": lambda: None}, lambda: Bound(next(values), 1.0), tol=0.0)
+
+
+@pytest.mark.parametrize("magnitudes", [(100.0, 1.0), (1.0, 100.0)])
+def test_the_rounding_of_both_bounds_is_forgiven(magnitudes):
+    unit = ROUNDING_ULPS * 2.0**-52
+    for drop, falls in ((100.5 * unit, False), (101.5 * unit, True)):
+        bounds = iter([Bound(1.0, magnitudes[0]), Bound(1.0 - drop, magnitudes[1])])
+        with pytest.raises(BoundFell) if falls else nullcontext():
+            ascend({"q": lambda: None}, lambda bounds=bounds: next(bounds), tol=1.0)
 
 
 def test_a_bound_of_no_magnitude_has_its_own():

@@ -27,6 +27,16 @@ def test_means_are_exact_and_variances_are_the_inverse_of_the_precision():
     assert (model.variances < np.diagonal(cov)).all()
 
 
+def test_before_a_fit_it_has_the_blocks_of_p():
+    mean, cov = problem(3, 3)
+    cov[0] *= 7
+    cov[:, 0] *= 7
+    model = Gaussian(mean, cov, blocks=[[0, 1], [2]])
+    np.testing.assert_allclose(model.covariance, block_diag(cov[:2, :2], cov[2:, 2:]), rtol=1e-13)
+    assert model.path.shape == (0, 3)
+    assert model.elbo == pytest.approx(-kl.multivariate_normal(mean, model.covariance, mean, cov), rel=1e-12)
+
+
 def test_bishops_two_dimensions():
     """Figure 10.2: correlation r, variances 1 − r² times the true ones, gap −½ log(1 − r²), rate r²."""
     r = 0.9

@@ -1,6 +1,7 @@
 """Identities of conjugate updates, on families alone and on every model; each sees a wrong update."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -107,6 +108,28 @@ def test_differences_need_floats():
     ]:
         with pytest.raises(ValueError, match=message):
             identities.jacobian(gamma.log_normaliser, eta, **options)
+
+
+def test_steps_grow_with_the_parameter_of_either_sign():
+    at = np.array([-1e8, 1e8])
+    found = identities.jacobian(lambda v: (v * v).sum(), at)
+    np.testing.assert_allclose(found, 2 * at, rtol=1e-11)
+
+
+def test_defects_are_what_is_said_less_what_is_so():
+    """A = ½ η², of moments η: N(η, 1)."""
+    unit = SimpleNamespace(moments=lambda v: 1.0 * v, log_normaliser=lambda v: float(v @ v) / 2)
+    off = SimpleNamespace(moments=lambda v: v + 0.5, log_normaliser=unit.log_normaliser)
+    eta, updated = np.array([0.3]), np.array([1.0])
+    np.testing.assert_allclose(identities.moment_defect(off, eta), [0.5], rtol=1e-9)
+
+    def bound(v):
+        return -float((v - updated) @ (v - updated)) / 2
+
+    np.testing.assert_allclose(identities.update_defect(unit, bound, eta, updated - 0.2), [0.2], rtol=1e-9)
+    assert abs(identities.gain_defect(unit, bound, eta, updated)) < 1e-14
+    raised = identities.gain_defect(unit, lambda v: bound(v) + (v[0] == 1), eta, updated)
+    assert raised == pytest.approx(1.0, rel=1e-14)
 
 
 def lower(matrices):

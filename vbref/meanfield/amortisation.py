@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vbref.meanfield.engine import Ascent, ascend, check_count
-from vbref.models import VAE, door
+from vbref.models import VAE, door, inference
 from vbref.numerics import check
 
 Array = NDArray[Any]
@@ -153,11 +153,10 @@ def _checked(model: VAE, params: Mapping[str, Array], x: Array) -> tuple[Params,
 
 def _start(model: VAE, own: VAE, params: Params, x: Array) -> Params:
     """The encoder's statistics as tables, and copies of all that is not the encoder's."""
+    assert isinstance(own.inference, inference.PerPoint)
     h, _ = model.inference.forward(params, x)
-    parts = model.posterior.parts()
-    split = np.split(h, np.cumsum(list(parts.values()))[:-1], axis=-1)
-    tables = {f"posterior.{name}": part.copy() for name, part in zip(parts, split, strict=True)}
-    return tables | {name: params[name].copy() for name in own.shapes() if name not in tables}
+    start = own.inference.tables(h) | {name: params[name] for name in own.shapes() if name in params}
+    return {name: array.copy() for name, array in start.items()}
 
 
 def _climbed(model: VAE, params: Params, x: Array, noise: Array, names: list[str], steps: int) -> Params:

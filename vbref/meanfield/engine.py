@@ -118,10 +118,14 @@ def _looked_at(factor: str, value: Bound | float, before: Bound | None) -> Bound
     now = value if isinstance(value, Bound) else Bound(float(value), 0.0)
     if not np.isfinite(now.value):
         raise FloatingPointError(f"the bound was {now.value} after the update of {factor!r}")
-    fell = 0.0 if before is None else before.value - now.value
-    if before is not None and fell > 0 and fell > now.rounding + before.rounding:
+    if before is not None and _fell(before, now):
         raise BoundFell(factor, before.value, now.value)
     return now
+
+
+def _fell(before: Bound, now: Bound) -> bool:
+    drop = before.value - now.value
+    return drop > 0 and drop > before.rounding + now.rounding
 
 
 class Scored(Protocol):

@@ -60,10 +60,14 @@ class PerPoint:
     def backward(self, d_h: Array, saved: Any) -> Params:
         """d_h added into its rows (a row drawn twice adds twice), zeros in all others."""
         grads = {name: np.zeros(shape, d_h.dtype) for name, shape in self.shapes().items()}
-        ends = np.cumsum(list(self.parts.values()))[:-1]
-        for table, d_part in zip(grads.values(), np.split(d_h, ends, axis=-1), strict=True):
-            np.add.at(table, saved, d_part)
+        for name, d_part in self.tables(d_h).items():
+            np.add.at(grads[name], saved, d_part)
         return grads
+
+    def tables(self, h: Array) -> Params:
+        """The columns of h (N, width) by the name of the table that they belong to."""
+        ends = np.cumsum(list(self.parts.values()))[:-1]
+        return dict(zip(self.shapes(), np.split(h, ends, axis=-1), strict=True))
 
     def _index(self, index: Any, n: int) -> Any:
         at = np.arange(self.rows) if index is None else np.asarray(index)

@@ -35,6 +35,7 @@ _SYMMETRIC = {
     "maximum",
     "logaddexp",
     "add",
+    "array_equal",
     "multiply",
     "hypot",
     "log_beta",
@@ -139,6 +140,8 @@ def _alike(function: ast.expr, args: list[ast.expr], i: int) -> bool:
     """Whether arguments i and i + 1 play one part: x and loc of a density, operands of equal indices."""
     name = _name(function)
     if name == "normal_density" or ast.unparse(function) in ("norm.pdf", "norm.logpdf"):
+        return i == 0
+    if name == "clip":  # max(x, low) first
         return i == 0
     if name == "einsum" and i > 0 and isinstance(args[0], ast.Constant):
         indices = str(args[0].value).split("->")[0].split(",")
