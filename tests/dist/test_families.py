@@ -402,6 +402,7 @@ def test_quantiles_at_the_ends_and_their_shape_gradients():
     assert gamma.sample_grad(0.0, 2.0, 3.0)[1] == 0
     for module, u in product((beta, kumaraswamy), (0.0, 1.0)):
         assert module.sample_grad(u, 2.0, 3.0)[1:] == (0, 0)
+    assert kumaraswamy.sample_grad(1.0, 1.0, 4.0)[0] == -0.25  # of 1 − u^¼
     for shapes in ((2.0, 1e150), (1e150, 2.0)):
         assert [beta.sample(u, *shapes) for u in (0.0, 1.0)] == [0, 1]
         assert [beta.sample_grad(u, *shapes)[1:] for u in (0.0, 1.0)] == [(0, 0), (0, 0)]
