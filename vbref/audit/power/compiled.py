@@ -49,20 +49,9 @@ def _copy() -> Iterator[Path]:
 def _run(root: Path, *arguments: str, limit: float | None = None) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(root), "NUMBA_CACHE_DIR": str(root / "cache")}
     env.pop("NUMBA_DISABLE_JIT", None)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-o",
-        "addopts=",
-        "-p",
-        "no:xdist",
-        "-p",
-        "no:cacheprovider",
-        "-q",
-    ]
+    options = ["-m", "pytest", "-oaddopts=", "-pno:xdist", "-pno:cacheprovider", "-q"]
     return subprocess.run(
-        [*command, *arguments],
+        [sys.executable, *options, *arguments],
         cwd=root,
         env=env,
         capture_output=True,

@@ -229,18 +229,7 @@ def main() -> int:
     _CHANNEL = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     request = json.load(sys.stdin)
-    options = [
-        "-o",
-        "addopts=",
-        "-p",
-        "no:xdist",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:faulthandler",
-        "-q",
-        "-s",
-    ]
+    options = ["-oaddopts=", "-pno:xdist", "-pno:cacheprovider", "-pno:faulthandler", "-q", "-s"]
     if request["files"]:
         return int(pytest.main([*options, *request["files"]], plugins=[Server(request)]))
     Server(request).serve([])
