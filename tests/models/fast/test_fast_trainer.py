@@ -5,7 +5,7 @@ import pytest
 
 import vbref
 from vbref.models import VAE
-from vbref.models.fast import Trainer, applies, epochs
+from vbref.models.fast import Trainer, applies, epochs, step
 from vbref.nn import Adam
 
 OPTIONS = [{}, {"objective": "iwae"}, {"likelihood": "gaussian", "sigma": 0.7, "activation": "relu"}]
@@ -20,7 +20,7 @@ def world(options, dtype, hidden=(9, 6), k=3, rows=5):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("options", OPTIONS)
-@pytest.mark.parametrize(("hidden", "k"), [((), 3), ((7,), 1), ((16, 6), 3)])
+@pytest.mark.parametrize(("hidden", "k"), [((), 3), ((15,), 1), ((16, 6), 3)])
 def test_value_and_gradient_are_the_plain_form_s(dtype, options, hidden, k):
     model, params, x, noise = world(options, dtype, hidden, k)
     eps = np.finfo(dtype).eps
@@ -30,6 +30,23 @@ def test_value_and_gradient_are_the_plain_form_s(dtype, options, hidden, k):
     for name, grad in plain_grads.items():
         assert grads[name].dtype == dtype
         np.testing.assert_allclose(grads[name], grad, atol=30 * eps * max(1, abs(grad).max()))
+
+
+def test_noise_of_more_dimensions_than_the_layers_have():
+    """The decoder's input is then what takes the most room."""
+    model, rng = VAE(11, 20, (3,)), np.random.default_rng(0)
+    params, x, noise = model.init(rng), rng.random((4, 11)), model.draw_noise(rng, 4, 2)
+    value, grads = Trainer(model, params, batch_size=4, k=2, threads=1).objective_and_grad(x, noise)
+    plain, plain_grads = model.objective_and_grad(params, x, noise)
+    assert value == pytest.approx(plain, rel=1e-14)
+    for name, grad in plain_grads.items():
+        np.testing.assert_allclose(grads[name], grad, atol=1e-13 * max(1, abs(grad).max()))
+
+
+def test_the_log_mean_of_weights_far_apart():
+    c = np.empty(2)
+    assert step.log_mean(np.array([0.0, -2000.0]), c) == -np.log(2)
+    np.testing.assert_array_equal(c, [1, 0])
 
 
 def plain_steps(model, params, x, noises, adam, scale, schedule):
@@ -45,10 +62,10 @@ def plain_steps(model, params, x, noises, adam, scale, schedule):
     return values, params, state
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_two_runs_of_steps_are_adam_s_with_a_batch_that_is_short(threads):
+@pytest.mark.parametrize(("threads", "objective"), [(1, "iwae"), (2, "iwae"), (2, "elbo")])
+def test_two_runs_of_steps_are_adam_s_with_a_batch_that_is_short(threads, objective):
     """The second by a trainer of its own, which takes over parameters and state."""
-    model, params, x, _ = world({"objective": "iwae"}, "float64", rows=12)
+    model, params, x, _ = world({"objective": objective}, "float64", rows=12)
     rng, adam = np.random.default_rng(2), Adam(0.02, beta1=0.8, beta2=0.95, epsilon=1e-3)
     noises = [model.draw_noise(rng, n, 3) for n in (5, 2, 5)]
     options = {"scale": 7.0, "schedule": 0.3}
@@ -87,7 +104,7 @@ def test_one_image_more_threads_than_rows():
 def test_fit_draws_and_learns_as_its_plain_loop_does(prepare, scale, room, monkeypatch):
     """With room for the noise of less than one minibatch, and of two of the three."""
     monkeypatch.setattr(epochs, "_NOISE", room)
-    model, _, x, _ = world({}, "float64", rows=23)
+    model, _, x, _ = world({}, "float64", rows=21)
     options = {"epochs": 3, "batch_size": 10, "k": 2, "prepare": prepare, "scale": scale, "validation": x[:4]}
     (fast, seen), (plain, expected) = (
         vbref.fit(model, x, rng=np.random.default_rng(4), fast=fast, **options) for fast in (True, False)
@@ -96,6 +113,16 @@ def test_fit_draws_and_learns_as_its_plain_loop_does(prepare, scale, room, monke
     np.testing.assert_allclose(seen["validation"], expected["validation"], rtol=1e-12)
     for name, array in plain.items():
         np.testing.assert_allclose(fast[name], array, atol=1e-9)
+
+
+def test_rows_are_checked_as_the_model_sees_them():
+    model, params, x, _ = world({}, "float64")
+    state = Adam().init(params)
+    settings = {"batch_size": 5, "k": 1, "optimizer": Adam()}
+    pixels = (255 * x).astype(np.uint8)
+    epochs.Epochs(model, pixels, lambda rows, rng: rows / 255, params, state, **settings)
+    with pytest.raises(ValueError, match=r"x must be in \[0, 1\]"):
+        epochs.Epochs(model, x + 3, None, params, state, **settings)
 
 
 def test_float32_learns_the_same_bound_over_seeds():

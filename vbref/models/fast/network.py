@@ -51,9 +51,9 @@ def backward(layers, activation, params, room, first, rows, c, input_grad):
 
 @loop
 def scale_rows(room, start, step, width, rows, c):
-    """Multiply each row by its c, or all by the one."""
+    """Multiply each row by its c."""
     for row in range(rows):
-        fused.scale(room[start + row * step : start + row * step + width], c[row if c.size > 1 else 0])
+        fused.scale(room[start + row * step : start + row * step + width], c[row])
 
 
 @loop
