@@ -33,6 +33,14 @@ def test_gemm_is_alpha_a_b_plus_beta_c(dtype, transposed):
     np.testing.assert_array_equal(c, expected)
 
 
+def test_products_are_compiled():
+    for dtype in (np.float32, np.float64):
+        cells = [np.full((1, 1), value, dtype) for value in (3, 5, 7)]
+        product(False, False, *cells)
+        assert cells[2] == 2 * 15 + 7
+    assert len(product.signatures) == 2
+
+
 def product_at(address):
     """x · y of (1, 2) and (3, 4) by the Fortran routine there."""
     real, whole = ctypes.c_double * 2, ctypes.c_int64

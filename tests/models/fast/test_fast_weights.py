@@ -2,27 +2,30 @@
 
 import tracemalloc
 
+import numba
 import numpy as np
 import pytest
 
 from vbref.models import VAE
 from vbref.models.fast import Weights
-from vbref.models.fast.weights import carry
+from vbref.models.fast.weights import _merged, carry
 from vbref.numerics.random import normals
 
 
 def world(dtype, **options):
     model = VAE(11, 3, (9, 6), dtype=dtype, **options)
     rng = np.random.default_rng(1)
-    return model, model.init(rng), rng.random((5, 11)).astype(dtype), rng
+    params = {n: a + 0.1 * rng.standard_normal(a.shape).astype(dtype) for n, a in model.init(rng).items()}
+    return model, params, rng.random((5, 11)).astype(dtype), rng
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("options", [{}, {"likelihood": "gaussian", "sigma": 0.7, "activation": "relu"}])
-def test_log_weights_are_the_plain_form_s(dtype, options):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_log_weights_are_the_plain_form_s(dtype, options, threads):
     model, params, x, rng = world(dtype, **options)
     noise = model.draw_noise(rng, 5, 37)
-    seen = Weights(model, params, tile=16, threads=1).log_weights(x, noise)
+    seen = Weights(model, params, tile=16, threads=threads).log_weights(x, noise)
     expected = model.log_weights(params, x, noise)
     assert seen.dtype == dtype
     np.testing.assert_allclose(seen, expected, rtol=8 * np.finfo(dtype).eps)
@@ -42,6 +45,29 @@ def test_iwae_draws_the_noise_of_its_seed(dtype, threads):
     np.testing.assert_allclose(
         error, w.std(axis=0, ddof=1) / w.mean(axis=0) / np.sqrt(k), rtol=30 * tolerance
     )
+
+
+def test_one_sample_has_no_standard_error():
+    model, params, x, _ = world("float64")
+    value, error = Weights(model, params, threads=1).iwae(x, 1, seed=5)
+    noise = normals(5, 0, (5, 1, 3), "float64").transpose(1, 0, 2)
+    np.testing.assert_allclose(value, model.log_weights(params, x, noise)[0], rtol=1e-13)
+    np.testing.assert_array_equal(error, np.inf)
+
+
+def test_the_sums_of_threads_are_one():
+    """One thread alone, 1 beside e^800, no weight; the error's square is (E w²/(E w)² − 1)/3."""
+    nothing, one = [-np.inf, 0.0, 0.0], [0.0, 1.0, 1.0]
+    other = [[np.log(2), 2.5, 2.25], [800.0, 1.0, 1.0], nothing]
+    value, error = _merged(np.array([[nothing, one, nothing], other]), 4)
+    np.testing.assert_allclose(value, [np.log(5 / 4), 800 - np.log(4), -np.inf], rtol=1e-14)
+    np.testing.assert_allclose(error, [np.sqrt((4 * 9 / 25 - 1) / 3), 1, np.inf], rtol=1e-14)
+
+
+def test_threads_are_those_asked_for_or_all_of_numba_s():
+    model, params, *_ = world("float64")
+    assert len(Weights(model, params, threads=3)._rooms) == 3
+    assert len(Weights(model, params)._rooms) == numba.get_num_threads()
 
 
 def test_memory_does_not_grow_with_k():

@@ -92,16 +92,17 @@ class Trainer:
             model.decoder.widths, decoder_rows, weights, room, in_place=True, input_grad=True
         )
         self._problem = problem(model, encoder, decoder, self.k)
-        params, grads, m, v = (layout.aligned(weights.size, model.dtype) for _ in range(4))
+
+        def zeros(size: int) -> Array:
+            return layout.aligned(size, model.dtype)
+
         self._memory = step.Memory(
-            params,
-            grads,
-            m,
-            v,
-            room=layout.aligned(room.size, model.dtype),
-            scale=layout.aligned(self.batch_size * model.latent_dim, model.dtype).reshape(
-                self.batch_size, -1
-            ),
+            params=zeros(weights.size),
+            grads=zeros(weights.size),
+            m=zeros(weights.size),
+            v=zeros(weights.size),
+            room=zeros(room.size),
+            scale=zeros(self.batch_size * model.latent_dim).reshape(self.batch_size, -1),
             c=np.zeros(decoder_rows, model.dtype),
             log_w=np.zeros(decoder_rows),
             lanes=np.zeros((threads, 2, rows.LANES), model.dtype),
