@@ -312,8 +312,9 @@ def test_overflow_is_named():
 def test_sizes_and_order_are_named():
     with pytest.raises(ValueError, match="coupling must be a finite number"):
         BinaryField.curie_weiss(3, "a")
-    with pytest.raises(ValueError, match="constant must be a finite number"):
-        BinaryField(np.zeros((2, 2)), np.zeros(2), constant=1j)
+    for constant in (1j, -np.inf):
+        with pytest.raises(ValueError, match="constant must be a finite number"):
+            BinaryField(np.zeros((2, 2)), np.zeros(2), constant=constant)
     with pytest.raises(ValueError, match="n must be an integer >= 2"):
         BinaryField.curie_weiss(1, 1.0)
     with pytest.raises(ValueError, match="must be fitted first"):

@@ -10,7 +10,7 @@ from scipy import integrate, stats
 from vbref import load_digits, load_faithful
 from vbref.meanfield import LinearRegression
 
-ALPHA = np.array([0.5, 2.0, 1.0])
+ALPHA = np.array([0.5, 2.0, 1.7])
 
 
 def problem(seed=0, n=7, d=3):

@@ -1,6 +1,7 @@
 """The mixture's door, its ascent on data of every kind, its restarts, its stochastic steps."""
 
 import dataclasses
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 import vbref
 from vbref.meanfield import GaussianMixture
+from vbref.meanfield.mixture import hyper
 
 KINDS = ("full", "tied", "diag", "spherical")
 
@@ -191,6 +193,30 @@ def test_an_inverse_is_symmetric_enough():
     slip[0, 1] = 1e-7 * column[1]
     with pytest.raises(ValueError, match="inverse_scale must be symmetric"):
         GaussianMixture(1, inverse_scale=slip).fit(x)
+
+
+@pytest.mark.parametrize(("share", "enough"), [(0.9, True), (1.1, False)])
+def test_symmetric_enough_is_by_the_roots_of_both_entries_of_the_diagonal(share, enough):
+    given = np.array([[1e12, 0.0], [share * hyper._ASYMMETRY * 1e6 * 2, 4.0]])
+    for matrix in (given, given.T):
+        with nullcontext() if enough else pytest.raises(ValueError, match="inverse_scale must be symmetric"):
+            GaussianMixture(1, inverse_scale=matrix).fit(np.array([[0.0, 1.0], [1.0, 3.0]]))
+
+
+def test_gammas_may_have_less_than_one_degree_of_freedom():
+    x = np.array([[0.0, 1.0], [1.0, 3.0]])
+    assert np.isfinite(GaussianMixture(1, covariance="diag", df=0.5).fit(x).elbo)
+
+
+@pytest.mark.parametrize(("kind", "shape"), [("diag", (1, 2)), ("spherical", (1,))])
+def test_covariances_are_the_inverse_of_the_mean_precision(kind, shape):
+    """C/ν of one component by hand: C_0, the scatter about m_0 = x̄, and ν_0 + N."""
+    x = np.array([[0.0, 1.0], [1.0, 3.0], [5.0, 2.0]])
+    model = GaussianMixture(1, covariance=kind, df=2.5, inverse_scale=0.7, mean=x.mean(axis=0)).fit(x)
+    scatter = 3 * x.var(axis=0)
+    expected = (0.7 + (scatter if kind == "diag" else scatter.mean())) / 5.5
+    assert model.covariances.shape == shape
+    np.testing.assert_allclose(model.covariances, np.broadcast_to(expected, shape), rtol=1e-13)
 
 
 def test_tiny_concentrations_cost_the_terms_digits_but_not_the_bound():

@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from vbref.meanfield.mixture.components import ComponentPrior, Wishart
+from vbref.meanfield.mixture.components import ComponentPrior, Gammas, Wishart, _spread
 from vbref.meanfield.mixture.statistics import moments
 
 
 def components(d, tied=False, share=1.0):
     """Three components of a few rows each, and the rows, their responsibilities and statistics."""
     rng = np.random.default_rng(0)
-    x, r = rng.standard_normal((20, d)) + 2, share * rng.dirichlet(np.ones(3), 20)
+    x, r = rng.standard_normal((20, d)) + 2 * (-1.0) ** np.arange(d), share * rng.dirichlet(np.ones(3), 20)
     found = moments(x, r, True)
     prior = ComponentPrior(np.zeros(d), 0.7, Wishart(d + 1.5, 0.3 * np.eye(d), tied))
     return prior.posterior(found), x, r, found
@@ -43,6 +43,55 @@ def test_the_scatter_costs_ulps_of_its_root():
         expected += (abs(root @ found.root[k].T).sum(axis=1) * (abs(root) @ lengths)).sum()
     at_home = dataclasses.replace(q, means=found.mean)
     assert at_home.cancellation(found) - q.law.sensitivity == pytest.approx(expected, rel=1e-10)
+
+
+def test_the_scatter_itself_costs_ulps_of_its_entries():
+    """Σ_ij |AᵀA|_ij |scatter|_ij where its root is not known, and then the trace is the same."""
+    q, _, _, found = components(3)
+    plain, at_home = dataclasses.replace(found, root=None), dataclasses.replace(q, means=found.mean)
+    expected = sum(
+        abs(root.T @ root)[i, j] * abs(scatter[i, j])
+        for root, scatter in zip(q.law.root, found.scatter, strict=True)
+        for i, j in np.ndindex(3, 3)
+    )
+    assert at_home.cancellation(plain) - q.law.sensitivity == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(_spread(q.law.root, plain), _spread(q.law.root, found), rtol=1e-11)
+
+
+def test_independent_coordinates_cost_the_scale_alone():
+    """½ ν_k a coordinate, of which log C moves the likelihood by N_k/2 and the divergence by less."""
+    _, x, r, _ = components(3)
+    found = moments(x, r, False)
+    for spherical in (False, True):
+        law = Gammas(2.5, np.full(1 if spherical else 3, 0.3), spherical, 3)
+        q = ComponentPrior(np.zeros(3), 0.7, law).posterior(found)
+        at_home = dataclasses.replace(q, means=found.mean)
+        expected = 3 * (2.5 + r.sum(axis=0)).sum() / 2
+        assert at_home.cancellation(found) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_scale_of_several_dimensions_is_weighed_by_what_rows_add():
+    """½ (N_k + ν_k min(lost_k, 1)) of what rounding does to log|C_k|, where lost is D − tr C⁻¹C_0."""
+    q, *_, found = components(3, share=0.3)
+    own = (found.count / (0.7 + found.count))[:, None]
+    pull = np.sqrt(0.7 * own) * found.mean
+    scales = Wishart(4.5, 0.3 * np.eye(3), False)._scales(found, pull, (3, 1))
+    lost = 3 - 0.3 * np.trace(np.linalg.inv(q.law.inverse_scale), axis1=1, axis2=2)
+    assert lost.max() > 1
+    weight = found.count + q.law.df * np.minimum(lost, 1)
+    expected = weight @ (scales.rounding + scales.pulled) / 2
+    assert q.law.sensitivity == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("prior_mean", "row", "count"), [(0.0, 1e8, 1e-20), (1e8, 1e-3, 1e20)], ids=["few rows", "many"]
+)
+def test_a_mean_is_formed_from_the_end_that_it_is_near(prior_mean, row, count):
+    """x̄ = 10⁸ pulls by 10⁻²⁰ of itself; from 10⁸ the rows leave 10⁻¹² and their own mean."""
+    found = moments(np.array([[row]]), np.array([[1.0]]), True)
+    found = dataclasses.replace(found, count=np.array([count]))
+    q = ComponentPrior(np.array([prior_mean]), 1.0, Wishart(2.0, np.eye(1), False)).posterior(found)
+    assert q.means[0, 0] == pytest.approx(row + prior_mean / count if prior_mean else row * count, rel=1e-12)
 
 
 @pytest.mark.parametrize("tied", [False, True])

@@ -29,12 +29,12 @@ class Started(mixture.BayesianGaussianMixture):
         self._initialize(X, self.start)
 
 
-def sklearn_fit(start, sweeps, **options):
+def sklearn_fit(start, sweeps, x=None, **options):
     peer = Started(n_components=start.shape[1], max_iter=sweeps, tol=0.0, **({"reg_covar": 0.0} | options))
     peer.start = start
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it has not converged: it is compared step for step
-        return peer.fit(vbref.load_faithful())
+        return peer.fit(vbref.load_faithful() if x is None else x)
 
 
 @pytest.mark.parametrize("process", ["dirichlet_distribution", "dirichlet_process"])
@@ -66,7 +66,9 @@ def test_bridge_leads_to_our_bound_at_its_assignments(kind, process, prior):
 
     x, start = vbref.load_faithful(), random_start(3, 2)
     options = {"covariance_type": kind, "weight_concentration_prior_type": process, **prior}
-    peer, r = sklearn_fit(start, 4, **options), sklearn_fit(start, 3, **options).predict_proba(x)
+    if not prior:  # in three dimensions
+        x = np.column_stack([x, np.sin(x.sum(axis=1))])
+    peer, r = sklearn_fit(start, 4, x, **options), sklearn_fit(start, 3, x, **options).predict_proba(x)
     model = from_sklearn(peer)
     _, stated, *_ = model._prepared(x, None, 1, start, None)
     state = State(x, stated, moments(x - stated.center, r, kind in ("full", "tied")))

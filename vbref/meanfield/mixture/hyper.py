@@ -74,7 +74,7 @@ def _inverse_scale(value: ArrayLike, kind: str, d: int) -> Array:
 def _definite(matrix: Array) -> Array:
     """Its symmetric part: np.linalg.inv is symmetric but for rounding, relative to √(C_ii C_jj)."""
     size = np.sqrt(np.abs(np.diagonal(matrix)))
-    if not (np.abs(matrix - matrix.T) <= _ASYMMETRY * size * size[:, None]).all():
+    if not (matrix - matrix.T <= _ASYMMETRY * size * size[:, None]).all():
         raise ValueError("inverse_scale must be symmetric, is not")
     symmetric = matrix / 2 + matrix.T / 2
     try:

@@ -1,0 +1,59 @@
+"""The factors of C_k by dense algebra, and what is said of their rounding, entry by entry."""
+
+import numpy as np
+import pytest
+
+from vbref.meanfield.mixture import factors
+
+RNG = np.random.default_rng(0)
+G, J, K, D = 2, 2, 3, 4
+
+
+@pytest.fixture
+def parts():
+    """base (G, D, D), roots R (G, J, D, D), vectors v (G, K, D)."""
+    root = RNG.standard_normal((G, D, D))
+    return (
+        root @ root.swapaxes(1, 2) + np.eye(D),
+        RNG.standard_normal((G, J, D, D)),
+        RNG.standard_normal((G, K, D)),
+    )
+
+
+def factored(base, rows, pulls, gram):
+    tril, inverse = np.zeros((2, G, D, D))
+    condition, rounding, pulled = np.zeros((3, G))
+    done = factors.factor(gram, base, rows, pulls, tril, inverse, condition, rounding, pulled)
+    return done, tril, inverse, (condition, rounding, pulled)
+
+
+def test_factors_are_those_of_the_sum(parts):
+    base, rows, pulls = parts
+    gram = base + (rows.swapaxes(2, 3) @ rows).sum(axis=1)
+    done, tril, inverse, _ = factored(base, rows, pulls, gram)
+    assert done
+    np.testing.assert_allclose(tril, np.linalg.cholesky(gram + pulls.swapaxes(1, 2) @ pulls), rtol=1e-12)
+    np.testing.assert_allclose(inverse, np.linalg.inv(tril), rtol=1e-11, atol=1e-13)
+
+
+def test_what_rounding_does_is_counted_entry_by_entry(parts):
+    base, rows, pulls = parts
+    gram = base + (rows.swapaxes(2, 3) @ rows).sum(axis=1)
+    _, _, inverse, (condition, rounding, pulled) = factored(base, rows, pulls, gram)
+    for g in range(G):
+        p = inverse[g].T @ inverse[g]
+        assert condition[g] == pytest.approx(sum(abs(p[i, j] * gram[g, i, j]) for i, j in np.ndindex(D, D)))
+        of_rows = 0.0
+        for j in range(J):
+            lengths = np.array([np.linalg.norm(rows[g, j, :, i]) for i in range(D)])
+            for row in rows[g, j]:
+                of_rows += abs(inverse[g] @ row) @ (abs(inverse[g]) @ lengths)
+        of_base = sum(abs(p[i, j] * base[g, i, j]) for i, j in np.ndindex(D, D))
+        assert rounding[g] == pytest.approx(of_base + of_rows, rel=1e-12)
+        of_pulls = sum(abs((p @ v)[i] * v[i]) for v in pulls[g] for i in range(D))
+        assert pulled[g] == pytest.approx(of_pulls, rel=1e-12)
+
+
+def test_what_is_not_definite_is_said():
+    base = np.stack([np.eye(D), -np.eye(D)])
+    assert not factored(base, np.zeros((G, 0, D, D)), np.zeros((G, 0, D)), base)[0]
