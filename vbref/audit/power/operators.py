@@ -40,6 +40,8 @@ _SYMMETRIC = {
     "hypot",
     "log_beta",
     "swapaxes",
+    "weighted_sum",
+    "weighted_product",
 }
 _NO_FORMULA = {
     "isinstance",
