@@ -1,9 +1,14 @@
 """What is taken from the rows before the first sweep: spreads, the default prior, the first assignment."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from vbref.meanfield import GaussianMixture
+from vbref.meanfield.mixture import model as model_module
+from vbref.meanfield.mixture import rows
 from vbref.meanfield.mixture.rows import center_of, default_inverse_scale, overall, spreads
 from vbref.meanfield.mixture.start import nearest_mean
 
@@ -44,6 +49,32 @@ def test_a_start_gives_each_row_to_the_nearest_mean_whole(dense):
     found = nearest_mean(x, np.zeros(2), means, scale, dense)
     np.testing.assert_allclose(found.count, np.bincount(nearest), atol=0.01)
     np.testing.assert_allclose(found.mean[2], x[nearest == 2].mean(axis=0), rtol=1e-4)
+
+
+def test_given_means_are_those_of_the_rows_not_of_their_centre():
+    x = np.array([[100.0], [101.0], [110.0], [111.0]])
+    state = GaussianMixture(2).started(x, means=np.array([[100.5], [110.5]]))
+    np.testing.assert_allclose(state.statistics.count, [2, 2], atol=1e-12)
+
+
+@pytest.mark.parametrize("numbers", [1, 7, 40])
+def test_rows_come_in_chunks_of_any_length(monkeypatch, numbers):
+    rng = np.random.default_rng(0)
+    x, r = rng.standard_normal((11, 2)), rng.dirichlet(np.ones(3), 11)
+    model = GaussianMixture(3)
+    whole = model.started(x, resp=r).statistics
+    before = model.fit(x, resp=r, max_iter=2).log_predictive(x)
+    monkeypatch.setattr(rows, "_NUMBERS", numbers)
+    part = model.started(x, resp=r).statistics
+    for name in ("count", "mean", "scatter", "entropy"):
+        np.testing.assert_allclose(getattr(part, name), getattr(whole, name), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(model.log_predictive(x), before, rtol=1e-12)
+
+
+def test_a_device_gathers_from_rows_of_its_own(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vbref.cuda.mixture", SimpleNamespace(Rows=tuple))
+    monkeypatch.setattr(model_module, "choice", lambda device: True)
+    assert model_module._gather([1, 2], "cuda") == (1, 2)
 
 
 def test_the_guard_of_usual_rows_is_narrow():
