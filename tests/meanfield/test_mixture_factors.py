@@ -1,9 +1,12 @@
 """The factors of C_k by dense algebra, and what is said of their rounding, entry by entry."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
 from vbref.meanfield.mixture import factors
+from vbref.meanfield.mixture.scales import Scales, Unresolved
 
 RNG = np.random.default_rng(0)
 G, J, K, D = 2, 2, 3, 4
@@ -52,6 +55,22 @@ def test_what_rounding_does_is_counted_entry_by_entry(parts):
         assert rounding[g] == pytest.approx(of_base + of_rows, rel=1e-12)
         of_pulls = sum(abs((p @ v)[i] * v[i]) for v in pulls[g] for i in range(D))
         assert pulled[g] == pytest.approx(of_pulls, rel=1e-12)
+
+
+def test_nine_digits_need_no_root_and_six_must_be_left():
+    """The sensitivities are means over components by ν, a dimension: 10⁶ and 10⁻⁶/ε are the ends."""
+    df, square = np.array([1.0, 3.0]), np.tile(np.eye(2), (2, 1, 1))
+
+    def made(condition, rounding, pulled):
+        each = (np.array([0.0, size * 2 * 4 / 3]) for size in (condition, rounding, pulled))
+        return Scales(square, square, square, *each)
+
+    for slip, beyond in ((1 - 1e-9, False), (1 + 1e-9, True)):
+        assert made(slip * 1e6, 0, 0).coarse(df) == beyond
+        with pytest.raises(Unresolved) if beyond else nullcontext():
+            made(0, slip * 1e6, 0).check(df, True)
+        with pytest.raises(Unresolved) if beyond else nullcontext():
+            made(0, slip * 2e-7 * 2.0**52, slip * 8e-7 * 2.0**52).check(df, False)
 
 
 def test_what_is_not_definite_is_said():

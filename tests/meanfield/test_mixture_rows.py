@@ -9,8 +9,8 @@ import pytest
 from vbref.meanfield import GaussianMixture
 from vbref.meanfield.mixture import model as model_module
 from vbref.meanfield.mixture import rows
-from vbref.meanfield.mixture.rows import center_of, default_inverse_scale, overall, spreads
-from vbref.meanfield.mixture.start import nearest_mean
+from vbref.meanfield.mixture.rows import center_of, default_inverse_scale, overall, spreads, variances
+from vbref.meanfield.mixture.start import nearest_mean, seeds
 
 
 def measured(x):
@@ -29,6 +29,40 @@ def test_a_constant_column_spreads_like_the_others():
         np.diagonal(default_inverse_scale("full", *measured(x))), expected**2, rtol=1e-12
     )
     np.testing.assert_array_equal(spreads(*measured(np.full((5, 2), 3.0))), 1)
+
+
+def test_two_rows_have_a_variance_above_four_units_of_rounding():
+    """½ δ² of two rows δ apart, beside a centre of −2²⁰, where 2⁻³² is 1 unit."""
+    for units, above in ((5, False), (6, True)):  # √2 · 4 = 5.66
+        step = units * 2.0**-32
+        found = variances(*measured(np.array([[-(2.0**20)], [-(2.0**20) - step]])))
+        assert found[0] == (pytest.approx(step**2 / 2, rel=1e-12) if above else 0)
+    np.testing.assert_allclose(default_inverse_scale("full", *measured(np.array([[0.0], [2.0]]))), [[2.0]])
+
+
+def test_constant_columns_are_independent_of_the_others_and_alone_have_variance_one():
+    x = np.random.default_rng(0).standard_normal((9, 3)) @ np.array([[1.0, 0.5, 0], [0, 2, 0], [0, 0, 0]])
+    found = default_inverse_scale("tied", *measured(x + 1))
+    np.testing.assert_allclose(found[:2, :2], np.cov(x[:, :2].T), rtol=1e-12)
+    np.testing.assert_array_equal(found[:2, 2], 0)
+    np.testing.assert_array_equal(default_inverse_scale("spherical", *measured(np.ones((4, 2)))), [1.0])
+
+
+def test_seeds_are_the_means_of_clusters_far_apart():
+    rng = np.random.default_rng(0)
+    centres = np.array([[0.0, 0.0], [50.0, 0.0], [0.0, 5e4], [50.0, 5e4]])
+    x = np.concatenate([c + np.array([1.0, 1e3]) * rng.standard_normal((30, 2)) for c in centres])
+    for seed in range(5):
+        found = seeds(x, 4, x.mean(axis=0), x.std(axis=0), np.random.default_rng(seed)) + x.mean(axis=0)
+        expected = x.reshape(4, 30, 2).mean(axis=1)
+        np.testing.assert_allclose(found[np.lexsort(found.T)], expected[np.lexsort(expected.T)], rtol=1e-9)
+
+
+def test_a_seed_of_its_own_for_each_row_that_is_there():
+    """Two equal rows and another for three seeds: the third is drawn where all distances are zero."""
+    x = np.array([[0.0], [0.0], [4.0]])
+    found = seeds(x, 3, np.zeros(1), np.ones(1), np.random.default_rng(0))
+    assert set(found[:, 0]) == {0.0, 4.0}
 
 
 def test_columns_that_depend_on_each_other_get_a_thousandth_of_their_spread():

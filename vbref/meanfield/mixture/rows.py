@@ -49,7 +49,7 @@ def variances(whole: Statistics, center: Array) -> Array:
     """The variances (D,) of the columns (divisor N − 1), exactly 0 where they are not above rounding."""
     n = whole.count[0]
     found = np.diagonal(whole.scatter[0]) / max(n - 1, 1)
-    rounding = np.square(4 * np.finfo(np.float64).eps * np.abs(center))
+    rounding = np.square(4 * np.finfo(np.float64).eps * center)
     return np.where(found > rounding, found, 0.0)
 
 
