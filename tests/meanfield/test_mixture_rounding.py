@@ -1,12 +1,14 @@
 """What a mixture's bound says of its own rounding, from the rows themselves."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
 
+from vbref.meanfield import GaussianMixture
 from vbref.meanfield.mixture.components import ComponentPrior, Gammas, Wishart, _spread
-from vbref.meanfield.mixture.statistics import moments
+from vbref.meanfield.mixture.statistics import gather, moments
 
 
 def components(d, tied=False, share=1.0):
@@ -92,6 +94,34 @@ def test_a_mean_is_formed_from_the_end_that_it_is_near(prior_mean, row, count):
     found = dataclasses.replace(found, count=np.array([count]))
     q = ComponentPrior(np.array([prior_mean]), 1.0, Wishart(2.0, np.eye(1), False)).posterior(found)
     assert q.means[0, 0] == pytest.approx(row + prior_mean / count if prior_mean else row * count, rel=1e-12)
+
+
+def test_a_bound_knows_the_size_of_its_addends():
+    """Of each term the sizes of its own addends, and what these do not show."""
+    x = np.random.default_rng(0).standard_normal((20, 2))
+    state = GaussianMixture(2, process=True).started(x, rng=0)
+    s, w, c = state.statistics, state.weights, state.components
+    sizes = [abs(c.log_likelihood(s)), abs(s.count * w.expected_log), [s.entropy], [w.kl], abs(c.kl)]
+    expected = sum(map(sum, sizes)) + c.cancellation(s)
+    assert c.cancellation(s) > 1
+    assert state.evidence_bound().magnitude() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_copy_of_a_state_goes_its_own_way():
+    state = GaussianMixture(2).started(np.random.default_rng(0).standard_normal((20, 2)), rng=0)
+    state.gather = partial(gather)
+    other, before = state.copy(), state.bound
+    assert (other.bound, other.gather) == (before, state.gather)
+    state.update_assignments()
+    assert state.bound > before == other.bound
+
+
+def test_statistics_of_several_copies_of_the_rows():
+    _, x, r, once = components(3)
+    twice, found = moments(np.concatenate([x, x]), np.concatenate([r, r]), True), once.scaled(2.0)
+    for name in ("count", "mean", "scatter", "entropy"):
+        np.testing.assert_allclose(getattr(found, name), getattr(twice, name), rtol=1e-12)
+    np.testing.assert_allclose(found.root.swapaxes(1, 2) @ found.root, twice.scatter, rtol=1e-12)
 
 
 @pytest.mark.parametrize("tied", [False, True])

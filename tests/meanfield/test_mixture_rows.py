@@ -1,5 +1,6 @@
 """What is taken from the rows before the first sweep: spreads, the default prior, the first assignment."""
 
+import itertools
 import sys
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 
 from vbref.meanfield import GaussianMixture
 from vbref.meanfield.mixture import model as model_module
-from vbref.meanfield.mixture import rows
+from vbref.meanfield.mixture import rows, start
 from vbref.meanfield.mixture.rows import center_of, default_inverse_scale, overall, spreads, variances
 from vbref.meanfield.mixture.start import nearest_mean, seeds
 
@@ -56,6 +57,42 @@ def test_seeds_are_the_means_of_clusters_far_apart():
         found = seeds(x, 4, x.mean(axis=0), x.std(axis=0), np.random.default_rng(seed)) + x.mean(axis=0)
         expected = x.reshape(4, 30, 2).mean(axis=1)
         np.testing.assert_allclose(found[np.lexsort(found.T)], expected[np.lexsort(expected.T)], rtol=1e-9)
+
+
+def test_seeds_are_drawn_by_squared_distances_from_the_nearest():
+    """The chance of each triple of four rows, by enumeration (Arthur and Vassilvitskii 2007)."""
+    x = np.array([[0.0, 0.0], [1.0, 0.5], [3.0, 1.0], [7.0, -1.0]])
+    square = np.square(x[:, None] - x).sum(axis=2)
+    chances = {}
+    for one, two in itertools.permutations(range(4), 2):
+        nearest = np.minimum(square[one], square[two])
+        for three in set(range(4)) - {one, two}:
+            triple = frozenset((one, two, three))
+            share = square[one, two] / square[one].sum() * nearest[three] / nearest.sum() / 4
+            chances[triple] = chances.get(triple, 0) + share
+    rng, draws = np.random.default_rng(0), 4000
+    seen = [
+        frozenset(np.flatnonzero(np.isin(x[:, 0], start._spread_out(x, 3, rng)[:, 0]))) for _ in range(draws)
+    ]
+    for triple, p in chances.items():
+        assert abs(seen.count(triple) - draws * p) < 4.5 * np.sqrt(draws * p * (1 - p))
+
+
+def test_seeds_of_many_rows_are_those_of_a_sample(monkeypatch):
+    monkeypatch.setattr(start, "_SAMPLE", 20)
+    x = np.repeat([[0.0], [100.0]], 40, axis=0)
+    found = seeds(x, 2, np.zeros(1), np.ones(1), np.random.default_rng(0))
+    assert sorted(found[:, 0]) == [0, 100]
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_moments_are_taken_near_the_rows_however_far_apart_these_are(dense):
+    """Two clusters of spread 1e-3 at ±1e6: from elsewhere their scatter would be off by 1e-4 a row."""
+    own = 1e-3 * np.random.default_rng(0).standard_normal((30, 1))
+    x, means = np.concatenate([own - 1e6, own + 1e6]), np.array([[-1e6], [1e6]])
+    found = nearest_mean(x, np.zeros(1), means, np.array([1e6]), dense)
+    for cluster, scatter in zip((x[:30], x[30:]), found.scatter, strict=True):
+        assert scatter.item() == pytest.approx(30 * cluster.var(), rel=1e-6)
 
 
 def test_a_seed_of_its_own_for_each_row_that_is_there():
