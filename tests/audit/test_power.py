@@ -205,6 +205,18 @@ def test_a_test_that_fails_on_the_right_code_kills_nothing(monkeypatch):
     assert asked == left[:1]
 
 
+def test_a_survivor_is_asked_of_its_own_files_compiled_too(monkeypatch):
+    mutant = run.source("vbref.evaluate.ais").mutants[0]
+    asked = []
+    monkeypatch.setattr(run, "judged", lambda *_: [(run.Outcome(mutant, "survived", ""), [])])
+    monkeypatch.setattr(run, "passing", lambda files: (asked.extend(files) or ["own.py::test"], 1.0))
+    monkeypatch.setattr(run, "killed_by", lambda source, mutant, tests, limit: tests[0])
+    (outcome,) = run.measure([mutant], 1)
+    assert (outcome.status, outcome.by) == ("killed", "own.py::test")
+    assert asked
+    assert all("ais" in pathlib.Path(name).stem and pathlib.Path(name).is_file() for name in asked)
+
+
 def test_every_published_mistake_can_be_planted():
     from vbref.audit.power.published import PUBLISHED
 

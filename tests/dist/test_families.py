@@ -293,6 +293,26 @@ def test_gamma_shape_gradient_against_mpmath(a, u):
     assert gamma.sample_grad(u, a, 1.0)[1] == pytest.approx(float(want), rel=1e-11)
 
 
+@pytest.mark.parametrize("a", [299_999.0, 300_001.0])
+@pytest.mark.parametrize("u", [1e-30, 1e-12, 1e-7, 1e-3, 0.3, 0.999])
+def test_gamma_quantiles_of_large_shapes_by_mpmath(a, u):
+    """F at the quantile, in standard deviations of y."""
+    y = gamma.sample(u, a, 1.0)
+    with mp.workdps(30):
+        f = mp.gammainc(mp.mpf(a), 0, mp.mpf(float(y)), regularized=True)
+        slope = mp.exp(_mp_gamma(mp.mpf(float(y)), mp.mpf(a), mp.mpf(1)) + mp.log(a) / 2)
+    assert abs(float((f - mp.mpf(u)) / slope)) < 3e-12
+
+
+@pytest.mark.parametrize("a", [1e8, 1e10, 1e14])
+def test_gamma_quantiles_of_vast_shapes(a):
+    """By Wilson and Hilferty: the cube root is normal but for some z³/a."""
+    u = np.array([1e-12, 1e-7, 1e-3, 0.3, 0.5, 1 - 1e-9])
+    cube_root = 1 - 1 / (9 * a) + special.ndtri(u) / (3 * np.sqrt(a))
+    found, expected = gamma.sample(u, a, 1.0), a * cube_root**3
+    assert (abs(found - expected) < (10 / a + 6e-16 * np.sqrt(a)) * np.sqrt(a)).all()
+
+
 _ORDINARY_SHAPES = [(0.1, 0.2), (0.5, 3.0), (1.0, 1.0), (40.0, 7.0), (300.0, 0.8)]
 _UNEQUAL_SHAPES = [(1e-3, 1e-3, 0.4995), (1e-3, 2.0, 0.99), (1e-6, 30.0, 0.9999), (20.0, 1e-7, 1e-6)]
 
@@ -349,14 +369,15 @@ def test_beta_quantile_beside_a_vast_shape_is_a_gamma_quantile():
 
 @pytest.mark.parametrize(
     ("a", "b"),
-    [(1e3, 1e9), (1e9, 1e3), (50.0, 1e11), (1e16, 1e17), (1e18, 1e16), (1e20, 1e20), (3e19, 1e19)],
+    [(1e3, 1e9), (1e9, 1e3), (50.0, 1e11), (1e16, 1e17), (1e18, 1e16), (1e20, 1e20), (3e19, 1e19)]
+    + [(1.8e18, 6.5e18), (5e18, 5.6e18), (1e7, 3e7)],
 )
 def test_beta_quantiles_where_scipys_inverse_goes_astray(a, b):
-    u = np.array([1e-9, 1e-3, 0.3, 0.5, 0.77, 0.999])
+    u = np.array([7.4e-13, 1.48e-10, 1e-9, 1e-3, 0.3, 0.5, 0.77, 0.999])
     x = beta.sample(u, a, b)
-    if a > 1e12:  # the logit is normal to 1e-8 of its scale, and x rounded to 1e-7 of it
+    if a > 1e12:  # the logit is normal to 1e-8 of its scale, and x known to 32 units of rounding
         z = (np.log(x / (1 - x)) - np.log(a / b)) / np.sqrt(1 / a + 1 / b)
-        np.testing.assert_allclose(z, stats.norm.ppf(u), atol=1e-6 + 4e-15 * np.sqrt(a))
+        np.testing.assert_allclose(z, stats.norm.ppf(u), atol=1e-6 + 8e-15 * np.sqrt(a))
     else:
         rounding = 1e-16 * np.sqrt(a * (a + b) / b)  # of x, in its standard deviations
         np.testing.assert_allclose(special.betainc(a, b, x), u, rtol=1e-9 + 10 * rounding)
@@ -396,6 +417,27 @@ def test_beta_shape_gradients_beside_a_vanishing_shape(a):
     _, by_a, by_b = beta.sample_grad(depth * b, a, b)
     assert by_a == pytest.approx(y * special.polygamma(1, a), rel=1e-11)
     assert by_b == pytest.approx(-y * depth / b, rel=1e-11)
+
+
+def test_shape_gradients_keep_their_digits_where_a_ratio_of_the_shapes_overflows():
+    """log x ≈ log(u)/a of two tiny shapes, where beta's density is all at the ends: dx/db is finite."""
+    values = beta.sample_grad(7.3e-248, 2.6e206, 4.0e-116)
+    assert not np.isnan(values).any()
+
+
+@pytest.mark.parametrize("module", [beta, gamma, kumaraswamy], ids=lambda m: m.__name__)
+def test_quantiles_of_subnormal_shapes_are_refused_by_name(module):
+    name = "concentration" if module is gamma else "a"
+    for function in (module.sample, module.sample_grad):
+        with pytest.raises(ValueError, match=f"{name} must be >= 2.23e-308"):
+            function(0.3, 1e-310, 1.0)
+    assert np.isfinite(module.log_prob(0.3, 1e-310, 1.0))
+
+
+def test_betas_whose_shapes_add_up_to_more_than_there_is_are_refused():
+    for function in (beta.mean, beta.variance, beta.entropy):
+        with pytest.raises(ValueError, match="a \\+ b must be finite"):
+            function(1e308, 1e308)
 
 
 def test_quantiles_at_the_ends_and_their_shape_gradients():

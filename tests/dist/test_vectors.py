@@ -1,6 +1,7 @@
 """Multivariate normal, Dirichlet, Wishart: SciPy, mpmath, sixth-order differences, laws of the samples."""
 
 import time
+from contextlib import nullcontext
 
 import mpmath as mp
 import numpy as np
@@ -403,6 +404,11 @@ EYE, SKEW, HALF = np.eye(2), np.array([[1.0, 1.0], [0.0, 1.0]]), np.full(2, 0.5)
         (lambda: wishart.log_prob(EYE, 3.0, -EYE), "scale must be positive definite"),
         (lambda: wishart.log_prob(-EYE, 3.0, EYE), "x must be positive definite"),
         (lambda: wishart.log_prob(np.eye(3), 3.0, EYE), "x must have shape"),
+        (lambda: wishart.sample(np.eye(1), HALF[:1], 1e-310, np.eye(1)), "df must be >= 2.23e-308"),
+        (lambda: wishart.sample_backward(np.eye(3), EYE, HALF, 3.0, EYE), "d_x must have shape"),
+        (lambda: dirichlet.sample_backward(np.ones((5, 2)), HALF, np.ones(2)), "d_x must have shape"),
+        (lambda: dirichlet.sample_backward(np.ones(2, "f4"), HALF, np.ones(2)), "d_x"),
+        (lambda: dirichlet.sample(HALF, np.full(2, 1e-310)), "concentration must be >= 2.23e-308"),
         (lambda: wishart.sample(EYE, np.ones(2), 3.0, EYE), "uniforms must be in"),
         (lambda: wishart.sample(np.eye(3), HALF, 3.0, EYE), "normals must have shape"),
         (lambda: wishart.sample(EYE, np.full(1, 0.5), 3.0, EYE), "uniforms must have shape"),
@@ -411,6 +417,13 @@ EYE, SKEW, HALF = np.eye(2), np.array([[1.0, 1.0], [0.0, 1.0]]), np.full(2, 0.5)
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_symmetric_is_to_sixteen_units_of_the_largest_entry():
+    for units, enough in ((15, True), (17, False)):
+        cov = np.array([[2.0, 0.0], [units * 2.0**-51, 1.0]])
+        with nullcontext() if enough else pytest.raises(ValueError, match="cov must be symmetric"):
+            multivariate_normal.entropy(np.zeros(2), cov)
 
 
 def test_many_points_share_one_factor():

@@ -253,11 +253,37 @@ def test_components_are_drawn_by_number_also_at_the_ends_of_the_noise():
     z, left = prior.draw_component(params, far)
     np.testing.assert_array_equal(z, [0, 1, 2])
     assert np.isfinite(left).all()
-    stats, saved = prior.forward(params, np.zeros((4, 1)))
-    assert prior.backward(np.ones_like(stats), saved)[0].shape == (4, 1)
+    # Each place within its interval is uniform again: 0.4 of a third of Φ = ⅓ + 0.4/3.
+    middle = np.array([[stats.norm.ppf((1 + 0.4) / 3), 0.3]])
+    np.testing.assert_allclose(
+        prior.draw_component(params, middle)[1], [[stats.norm.ppf(0.4), 0.3]], rtol=1e-12
+    )
+    near = np.array([[stats.norm.ppf((1 + 1e-6) / 3), 0.3]])
+    np.testing.assert_allclose(prior.draw_component(params, near)[1][0, 0], stats.norm.ppf(1e-6), rtol=1e-9)
+    statistics, saved = prior.forward(params, np.zeros((4, 1)))
+    assert prior.backward(np.ones_like(statistics), saved)[0].shape == (4, 1)
     for component in range(3):
         drawn = prior.sample(params, np.zeros((1, 1)), far[1:2], component)
         np.testing.assert_allclose(drawn, means[component : component + 1], rtol=1e-14)
+
+
+def test_a_component_of_no_weight_is_never_drawn():
+    prior = MixturePrior(latent_dim=1, w_dim=1, components=3, learned=True)
+    far = np.array([[-40.0], [0.0], [9.0], [40.0]])
+    for logits, drawn in (([0.0, 0.0, -1000.0], [0, 1, 1, 1]), ([-1000.0, 0.0, 0.0], [1, 2, 2, 2])):
+        z, left = prior.draw_component({"prior.logits": np.array(logits)}, far)
+        np.testing.assert_array_equal(z, drawn)
+        assert np.isfinite(left).all()
+
+
+def test_weights_that_add_up_to_less_than_one_in_float32_leave_the_tail_alone():
+    prior = MixturePrior(latent_dim=1, w_dim=1, components=3, learned=True)
+    for seed in range(20):
+        logits = np.random.default_rng(seed).standard_normal(3).astype(np.float32)
+        z, left = prior.draw_component({"prior.logits": logits}, np.array([[5.0]], np.float32))
+        p = np.exp(logits.astype(float)) / np.exp(logits.astype(float)).sum()
+        assert z == 2
+        assert left.item() == pytest.approx(-stats.norm.ppf(stats.norm.sf(5.0) / p[2]), rel=1e-6)
 
 
 def test_the_prior_it_samples_is_the_prior_it_scores():

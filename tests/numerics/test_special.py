@@ -57,6 +57,15 @@ def test_polygammas_of_scipy():
     np.testing.assert_allclose(numerics.digamma_difference(x, 3.0), far, rtol=1e-13, atol=1e-14)
 
 
+def test_digamma_differences_at_the_ends_of_the_range():
+    for x, d in ((1e-3, 1e308), (4e-116, 2.6e206), (1e-300, 1e-300), (1e300, 1e10)):
+        with mp.workdps(700):
+            want = mp.digamma(mp.mpf(x) + mp.mpf(d)) - mp.digamma(mp.mpf(x))
+        assert numerics.digamma_difference(x, d) == pytest.approx(float(want), rel=1e-13)
+    with pytest.raises(ValueError, match=r"x \+ d must be finite"):
+        numerics.digamma_difference(1e308, 1e308)
+
+
 def test_trigamma_beyond_range():
     tiny = np.float64(1e-200)
     assert special.trigamma(tiny) == math.inf

@@ -65,7 +65,8 @@ def astray(u: FloatArray, tails: tuple[FloatArray, ...]) -> NDArray[np.bool_]:
     below, above, slope = tails
     off = abs(_smaller(u, below - u, above - (1 - u)))
     rounding = np.finfo(np.float64).eps * slope
-    return np.asarray(~(off <= 1e-11 * np.minimum(u, 1 - u) + 32 * rounding))  # where F is NaN, too
+    near = off <= 1e-11 * np.minimum(u, 1 - u) + 32 * rounding  # not where F is NaN
+    return np.asarray(~near | (_smaller(u, below, above) == 0))  # whose slope is elsewhere's
 
 
 def refined(

@@ -111,7 +111,7 @@ def log_prob(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
 
     x in [0, 1], a > 0, b > 0; they broadcast. Raises ValueError for bad input.
     """
-    return elementwise(_log_prob_loop, **checked(x=x, a=a, b=b))
+    return elementwise(_log_prob_loop, **_checked(x=x, a=a, b=b))
 
 
 def log_prob_grad(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
@@ -119,35 +119,35 @@ def log_prob_grad(x: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
 
     (a − 1)/x − (b − 1)/(1 − x), log x − ψ(a) + ψ(a + b), log(1 − x) − ψ(b) + ψ(a + b).
     """
-    return elementwise_grad(_log_prob_grad_loop, **checked(x=x, a=a, b=b))
+    return elementwise_grad(_log_prob_grad_loop, **_checked(x=x, a=a, b=b))
 
 
 def entropy(a: ArrayLike, b: ArrayLike) -> Any:
     """Differential entropy log B(a, b) − (a − 1)ψ(a) − (b − 1)ψ(b) + (a + b − 2)ψ(a + b), in nats."""
-    return elementwise(_entropy_loop, **checked(a=a, b=b))
+    return elementwise(_entropy_loop, **_checked(a=a, b=b))
 
 
 def entropy_grad(a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]:
     """Derivatives of `entropy`: by a, (a + b − 2)ψ′(a + b) − (a − 1)ψ′(a); by b alike."""
-    return elementwise_grad(_entropy_grad_loop, **checked(a=a, b=b))
+    return elementwise_grad(_entropy_grad_loop, **_checked(a=a, b=b))
 
 
 def mean(a: ArrayLike, b: ArrayLike) -> Any:
     """The mean, a/(a + b)."""
-    alpha, beta = checked(a=a, b=b).values()
+    alpha, beta = _checked(a=a, b=b).values()
     return (alpha / (alpha + beta))[()]
 
 
 def variance(a: ArrayLike, b: ArrayLike) -> Any:
     """The variance, ab/((a + b)²(a + b + 1))."""
-    alpha, beta = checked(a=a, b=b).values()
+    alpha, beta = _checked(a=a, b=b).values()
     n = alpha + beta
     return ((alpha / n) * (beta / n) / (n + 1))[()]
 
 
 def sample(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> Any:
     """The quantile F⁻¹(noise), beta distributed for noise uniform on [0, 1]."""
-    u, alpha, beta = checked(noise=noise, a=a, b=b).values()
+    u, alpha, beta = _checked(noise=noise, a=a, b=b).values()
     return _quantiles(u, alpha, beta)[0].astype(u.dtype)[()]
 
 
@@ -158,7 +158,7 @@ def sample_grad(noise: ArrayLike, a: ArrayLike, b: ArrayLike) -> tuple[Any, ...]
     The last two are implicit reparameterisation gradients, by quadrature along the logit of x; where the
     quantile is 0 or 1 to rounding they are 0.
     """
-    named = checked(noise=noise, a=a, b=b)
+    named = _checked(noise=noise, a=a, b=b)
     u, alpha, beta = np.broadcast_arrays(*(array.astype(np.float64) for array in named.values()))
     x, y = _quantiles(u, alpha, beta)
     d_noise = np.exp(-np.asarray(log_prob(x, alpha, beta)))
@@ -198,7 +198,7 @@ def _shape_grad(x: FloatArray, y: FloatArray, a: FloatArray, b: FloatArray) -> F
 
     def score(s: FloatArray) -> FloatArray:
         rise = gains(s)[0]
-        by_parts = a / n + (b / n) * ((b - 1) / a) * odds * np.exp(-s)
+        by_parts = a / n + (b / n) * ((b - 1) * odds / a) * np.exp(-s)
         return log_x + np.where(right, rise - log_mean, by_parts * rise - log_mean_past)
 
     integral = tail_integral(exponent, score, bend=abs(np.log(odds)))
@@ -214,7 +214,7 @@ def _log_mix(p: FloatArray, q: FloatArray, s: FloatArray) -> FloatArray:
 
 @np.errstate(all="ignore")
 def _quantiles(u: FloatArray, a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The quantile x and 1 − x, each to full accuracy.
+    """The quantile x and 1 − x, each to some 1e-12 of itself.
 
     SciPy's inverse goes astray for some shapes from 1e3 on, as of 1e3 beside 1e9 or 1e16 beside 1e17, and for
     tiny ones, and stops at the smallest normal number: there it is checked, and refined along the logit
@@ -270,5 +270,14 @@ def checked(**named: ArrayLike) -> dict[str, FloatArray]:
     arrays = dict(zip(named, check.floats(**named), strict=True))
     check.positive(a=arrays["a"], b=arrays["b"])
     check.unit_interval(**{name: array for name, array in arrays.items() if name not in ("a", "b")})
+    if arrays.keys() - {"x", "a", "b"}:  # a quantile, which takes 1/a and 1/b
+        check.normal_numbers(a=arrays["a"], b=arrays["b"])
     check.broadcast(**arrays)
+    return arrays
+
+
+def _checked(**named: ArrayLike) -> dict[str, FloatArray]:
+    """As `checked`, and a + b finite."""
+    arrays = checked(**named)
+    check.sums_finite(a=arrays["a"], b=arrays["b"])
     return arrays

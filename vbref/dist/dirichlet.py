@@ -8,7 +8,7 @@ from scipy import special
 
 from vbref.dist import _stirling as stirling
 from vbref.dist.beta import TINY
-from vbref.dist.gamma import check_uniform, standard_shape_grad
+from vbref.dist.gamma import check_uniform, standard_quantile, standard_shape_grad
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
 
@@ -97,9 +97,10 @@ def sample_backward(d_x: ArrayLike, noise: ArrayLike, concentration: ArrayLike) 
     d_l = x(d_x − Σ d_x·x) for l = log y; then by the quantile's derivatives (implicit reparameterisation).
     """
     u, alpha = _noisy(noise, concentration)
-    (d,) = check.floats(d_x=d_x)
+    d, *_ = check.floats(d_x=d_x, noise=noise)
     log_y = _log_quantile(u, alpha)
     x = _softmax(log_y)
+    check.shape("d_x", d, x.shape)
     d_log = x * (d - (d * x).sum(axis=-1, keepdims=True))
     by_noise, by_shape = _log_quantile_grad(log_y, alpha.astype(np.float64))
     return tuple(_product(d_log, by).astype(alpha.dtype) for by in (by_noise, by_shape))
@@ -114,7 +115,7 @@ def _product(d: FloatArray, slope: FloatArray) -> FloatArray:
 def _log_quantile(u: FloatArray, alpha: FloatArray) -> FloatArray:
     """log y where P(α, y) = u; where y would underflow, from P ≈ y^α/Γ(α + 1), in float64."""
     u, a = u.astype(np.float64), alpha.astype(np.float64)
-    y = special.gammaincinv(a, u)
+    y = standard_quantile(u, a)
     small = y < _TINY_QUANTILE
     return np.where(small, (np.log(u) + special.gammaln(a + 1)) / a, np.log(np.where(small, 1, y)))
 
@@ -175,4 +176,6 @@ def _noisy(noise: ArrayLike, concentration: ArrayLike) -> tuple[FloatArray, Floa
     u, _ = check.floats(noise=noise, concentration=concentration)
     check.positive(noise=u)
     check_uniform(u)
-    return _aligned("noise", u, _positive(concentration))
+    alpha = _positive(concentration)
+    check.normal_numbers(concentration=alpha)
+    return _aligned("noise", u, alpha)

@@ -15,6 +15,8 @@ from vbref.numerics.elementwise import elementwise, elementwise_grad
 from vbref.numerics.jit import loop, scalar
 from vbref.numerics.special import stirling_gap, stirling_gap_curvature, stirling_gap_slope
 
+_VAST = 3e5
+
 
 @scalar
 def power_at_zero(a, finite):
@@ -117,13 +119,29 @@ def variance(concentration: ArrayLike, rate: ArrayLike) -> Any:
 
 @np.errstate(over="ignore")
 def sample(noise: ArrayLike, concentration: ArrayLike, rate: ArrayLike) -> Any:
-    """The quantile F⁻¹(noise), gamma distributed for noise uniform on [0, 1).
-
-    By SciPy's inverse: to rounding, but beyond a concentration of 1e7 noise below 1e-5 gives up to 0.3
-    standard deviations too much.
-    """
+    """The quantile F⁻¹(noise), gamma distributed for noise uniform on [0, 1)."""
     u, a, b = _checked(noise=noise, concentration=concentration, rate=rate).values()
-    return (special.gammaincinv(a, u) / b)[()]
+    return (standard_quantile(u, a).astype(b.dtype) / b)[()]
+
+
+def standard_quantile(u: FloatArray, a: FloatArray) -> FloatArray:
+    """The quantile of the gamma distribution of rate one, float64.
+
+    SciPy's inverse, and its F, are wrong for large a and small u (F by a third at a = 1e8, u = 1e-7): there by
+    Cornish and Fisher's series in the normal quantile z, to 3e-12 standard deviations.
+    """
+    u, a = np.broadcast_arrays(np.asarray(u, np.float64), np.asarray(a, np.float64))
+    y = np.array(special.gammaincinv(a, u))
+    vast = (a > _VAST) & (u > 0)
+    y[vast] = _by_normal_quantile(special.ndtri(u[vast]), a[vast])
+    return y
+
+
+def _by_normal_quantile(z: FloatArray, a: FloatArray) -> FloatArray:
+    """a + z√a + (z² − 1)/3 + (z³ − 7z)/(36√a) − (3z⁴ + 7z² − 16)/(810a) + (9z⁵ + 256z³ − 433z)/(38880√a³)."""
+    root, s = np.sqrt(a), z * z
+    odd = z * (root + (s - 7) / (36 * root) + ((9 * s + 256) * s - 433) / 38880 / root / a)
+    return a + (odd + ((s - 1) / 3 - ((3 * s + 7) * s - 16) / 810 / a))
 
 
 @np.errstate(over="ignore", divide="ignore", invalid="ignore")
@@ -138,7 +156,7 @@ def sample_grad(noise: ArrayLike, concentration: ArrayLike, rate: ArrayLike) -> 
     """
     named = _checked(noise=noise, concentration=concentration, rate=rate)
     u, a, b = np.broadcast_arrays(*(array.astype(np.float64) for array in named.values()))
-    y = special.gammaincinv(a, u)
+    y = standard_quantile(u, a)
     dtype = named["rate"].dtype
     d_noise = np.exp(-np.asarray(log_prob(y, a, np.ones_like(a)))) / b
     return tuple(part.astype(dtype)[()] for part in (d_noise, standard_shape_grad(y, a) / b, -y / b / b))
@@ -169,6 +187,8 @@ def _checked(**named: ArrayLike) -> dict[str, FloatArray]:
     arrays = dict(zip(named, check.floats(**named), strict=True))
     check.positive(concentration=arrays["concentration"], rate=arrays["rate"])
     check.broadcast(**arrays)
+    if "noise" in arrays:
+        check.normal_numbers(concentration=arrays["concentration"])
     if "x" in arrays and (arrays["x"] < 0).any():
         raise ValueError(f"x must be >= 0, has {arrays['x'].min()}")
     if "noise" in arrays:

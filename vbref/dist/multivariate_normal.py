@@ -122,7 +122,7 @@ def sample_tril_backward(
 ) -> tuple[Any, ...]:
     """Cotangents of noise, mean, scale_tril from that of x = μ + Lε: (Lᵀd_x, d_x, tril(d_x εᵀ))."""
     eps, mu, tril = _aligned({"scale_tril": _lower(scale_tril)}, noise=noise, mean=mean)
-    (d,) = check.floats(d_x=d_x)
+    d, *_ = check.floats(d_x=d_x, noise=noise)
     check.shape("d_x", d, mu.shape)
     return _apply(_t(tril), d), d.copy(), np.tril(_outer(d, eps))
 

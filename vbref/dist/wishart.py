@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from vbref.dist import _stirling as stirling
-from vbref.dist.gamma import check_uniform, standard_shape_grad
+from vbref.dist.gamma import check_uniform, standard_quantile, standard_shape_grad
 from vbref.dist.multivariate_normal import cholesky, cholesky_backward, inverse_from_tril
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
@@ -112,7 +112,8 @@ def sample_backward(
     (ν−d)/2.
     """
     bartlett, nu, tril = _bartlett(normals, uniforms, df, scale)
-    (d,) = check.floats(d_x=d_x)
+    d, *_ = check.floats(d_x=d_x, normals=normals)
+    check.shape("d_x", d, bartlett.shape)
     d_root = (d + np.swapaxes(d, -1, -2)) @ (tril @ bartlett)
     d_bartlett = np.tril(np.swapaxes(tril, -1, -2) @ d_root)
     diagonal = np.diagonal(bartlett, axis1=-2, axis2=-1)
@@ -132,8 +133,9 @@ def _bartlett(
     _trailing("normals", z, (d, d))
     _trailing("uniforms", u, (d,))
     check_uniform(u, "uniforms")
+    check.normal_numbers(df=nu)
     lead = check.broadcast(normals=z[..., 0, 0], uniforms=u[..., 0], df=nu)
-    y = special.gammaincinv(_shapes(nu, d, np.float64), u.astype(np.float64))
+    y = standard_quantile(u, _shapes(nu, d, np.float64))
     below = np.broadcast_to(np.tril(z, -1), (*lead, d, d))
     bartlett = below + np.sqrt(2 * y)[..., None, :].astype(z.dtype) * np.eye(d, dtype=z.dtype)
     return bartlett, np.broadcast_to(nu, lead), np.broadcast_to(tril, (*lead, d, d))

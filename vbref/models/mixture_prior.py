@@ -90,8 +90,9 @@ class MixturePrior:
 
         u = ndtr(eps[..., 0].astype(np.float64))
         edges = np.cumsum(np.exp(self.log_weights(params, np.float64)), dtype=np.float64)
-        edges = np.concatenate([[0.0], edges])
-        z = np.minimum(np.searchsorted(edges, u, side="right"), self.components) - 1
+        edges = np.concatenate([[0.0], edges / edges[-1]])
+        last = np.flatnonzero(np.diff(edges))[-1]  # of any length
+        z = np.minimum(np.searchsorted(edges, u, side="right") - 1, last)
         place = (u - edges[z]) / (edges[z + 1] - edges[z])
         limits = np.finfo(np.float64)
         left = eps.copy()

@@ -71,7 +71,11 @@ def trigamma(x: ArrayLike) -> Any:
 
 
 def digamma_difference(x: ArrayLike, d: ArrayLike) -> Any:
-    """ψ(x + d) − ψ(x) of each element, x, d > 0, broadcast, to 1e-13 relative, be d far below x."""
+    """ψ(x + d) − ψ(x) of each element, x, d > 0, broadcast, to 1e-13 relative, be d far below x.
+
+    Raises ValueError where x + d overflows.
+    """
+    check.sums_finite(x=x, d=d)
     return _at_positive(_digamma_difference_loop, x=x, d=d)
 
 

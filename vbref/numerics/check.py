@@ -74,6 +74,22 @@ def positive(**named: FloatArray) -> None:
             raise ValueError(f"{name} must be > 0, has {array.min()}")
 
 
+def normal_numbers(**named: FloatArray) -> None:
+    """Raise ValueError for entries below the smallest normal number of their dtype: reciprocals overflow."""
+    for name, array in named.items():
+        least = np.finfo(array.dtype).tiny
+        if not (array >= least).all():
+            raise ValueError(f"{name} must be >= {least:.3g}, has {array.min()}")
+
+
+def sums_finite(**named: ArrayLike) -> None:
+    """Raise ValueError unless the sum of the two arguments is finite."""
+    first, second = floats(**named)
+    with np.errstate(over="ignore"):
+        if not np.isfinite(first + second).all():
+            raise ValueError(f"{' + '.join(named)} must be finite, overflows {first.dtype}")
+
+
 def unit_interval(**named: FloatArray) -> None:
     """Raise ValueError unless every entry of every argument is in [0, 1]."""
     for name, array in named.items():
@@ -114,7 +130,7 @@ def size(**named: Any) -> None:
             raise ValueError(f"{name} must be an integer >= 1, was {value!r}")
 
 
-def shape(name: str, array: FloatArray, expected: Sequence[int | None]) -> None:
+def shape(name: str, array: NDArray[Any], expected: Sequence[int | None]) -> None:
     """Raise ValueError unless `array` has the expected shape; None stands for any length."""
     fits = array.ndim == len(expected) and all(
         want is None or have == want for have, want in zip(array.shape, expected, strict=True)

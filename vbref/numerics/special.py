@@ -156,7 +156,7 @@ def digamma_difference(x, y, d):
         x, y, d = y, x, -d
     total = number(0)
     while x < number(_LARGE) or y < number(_LARGE):
-        total += d / x / y
+        total += d / y / x
         x += number(1)
         y += number(1)
     gap = d / y  # 1 − r

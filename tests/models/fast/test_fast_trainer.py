@@ -193,6 +193,7 @@ def test_params_and_a_state_that_are_not_the_model_s_are_refused():
         ({"order": np.array([-1, 0, 1, 2])}, "order must name"),
         ({"order": np.arange(0)}, "order must name"),
         ({"order": np.arange(4.0)}, "order must name"),
+        ({"order": np.arange(4).reshape(2, 2)}, "order must have shape"),
         ({"noise": np.zeros(35)}, "noise must have 36 elements for 4 rows, has 35"),
         ({"noise": np.zeros(36, np.float32)}, "noise must be float64"),
     ],
@@ -202,6 +203,16 @@ def test_what_the_kernels_must_not_meet_is_refused(change, message):
     trainer = Trainer(model, params, batch_size=4, k=3, threads=1)
     with pytest.raises(ValueError, match=message):
         trainer.steps(**({"x": x, "order": np.arange(4), "noise": noise} | change))
+
+
+def test_parameters_that_are_refused_leave_all_as_it_was():
+    model, params, *_ = world({}, "float64", rows=4)
+    trainer = Trainer(model, params, batch_size=4, k=3, threads=1)
+    wrong = {name: array + 1 for name, array in params.items()}
+    wrong[list(wrong)[-1]] = np.ones(1)
+    with pytest.raises(ValueError, match="must have shape"):
+        trainer.reset(wrong)
+    assert all(np.array_equal(trainer.params[name], array) for name, array in params.items())
 
 
 def test_more_rows_than_a_batch_are_refused():

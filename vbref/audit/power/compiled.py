@@ -15,8 +15,10 @@ from vbref.audit.power.mutants import Mutant, Source
 
 
 def passing(tests: Sequence[str]) -> tuple[list[str], float]:
-    """Return those of the tests (pytest's names) that pass compiled on the right code; and the seconds."""
+    """Return those of the tests, or in the files, that pass compiled on the right code; and the seconds."""
     start = time.monotonic()
+    if not tests:
+        return [], 0.0
     with _copy() as root:
         passed = _named("PASSED", _run(root, "-rp", *tests))
     return passed, time.monotonic() - start
@@ -31,6 +33,8 @@ def killed_by(source: Source, mutant: Mutant, tests: Sequence[str], limit: float
             run = _run(root, "-x", "-rfE", *tests, limit=limit)
         except subprocess.TimeoutExpired:
             return "a compiled test ran past its time limit"
+        if run.returncode not in (0, 1, 2):  # 2: a file does not import
+            raise RuntimeError(f"pytest could not run the tests: {run.stdout[-500:]}")
         failed = [*_named("FAILED", run), *_named("ERROR", run), "a compiled test"]
         return failed[0].split(" - ")[0] if run.returncode else ""
 

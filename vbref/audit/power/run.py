@@ -10,7 +10,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from vbref.audit.power.compiled import killed_by, passing
@@ -98,15 +99,19 @@ def _measure_room(room: str, mutants: list[Mutant], jobs: int, progress: Progres
     files = tests_of(room, folder) if folder else []
     survived: list[Outcome] = []
     left: Sequence[str] = []
-    for outcome, left in judged(mutants, files, jobs, progress):
-        if outcome.status == "survived" and left:
+    for outcome, remaining in judged(mutants, files, jobs, progress):
+        left = remaining
+        if outcome.status == "survived" and files:
             survived.append(outcome)
         else:
             yield outcome
-    asked, seconds = _sound(left) if survived else ([], 0.0)
+    asked, seconds = _sound(left) if survived and left else ([], 0.0)
     with ThreadPoolExecutor(jobs) as pool:
-        limit = _PATIENCE * jobs * seconds
-        yield from pool.map(lambda outcome: _second_chance(outcome, asked, limit), survived)
+        for module in dict.fromkeys(outcome.mutant.module for outcome in survived):
+            own, more = passing(_own_files(module, files))
+            mine = [outcome for outcome in survived if outcome.mutant.module == module]
+            tests, limit = list(dict.fromkeys([*own, *asked])), _PATIENCE * jobs * (seconds + more)
+            yield from pool.map(partial(_second_chance, tests=tests, limit=limit), mine)
 
 
 def _sound(tests: Sequence[str]) -> tuple[list[str], float]:
@@ -117,11 +122,16 @@ def _sound(tests: Sequence[str]) -> tuple[list[str], float]:
     return sound, seconds
 
 
+def _own_files(module: str, files: Sequence[str]) -> list[str]:
+    """Return the test files named for a module: compiled, and with warnings as errors, they may see more."""
+    inside = (sorted(Path(name).rglob("test_*.py")) or [Path(name)] for name in files)
+    own = module.rsplit(".", 1)[-1].strip("_")
+    return [str(path) for paths in inside for path in paths if own in path.stem]
+
+
 def _second_chance(outcome: Outcome, tests: Sequence[str], limit: float) -> Outcome:
-    """Judge a survivor by the tests left, those named for its module first: a first failure ends the run."""
-    own = outcome.mutant.module.rsplit(".", 1)[-1]
-    ordered = sorted(tests, key=lambda name: own not in name.split("::")[0])
-    by = killed_by(source(outcome.mutant.module), outcome.mutant, ordered, limit) if tests else ""
+    """Judge a survivor by tests compiled, in their order: a first failure ends the run."""
+    by = killed_by(source(outcome.mutant.module), outcome.mutant, tests, limit) if tests else ""
     return Outcome(outcome.mutant, "killed", by) if by else outcome
 
 

@@ -104,7 +104,7 @@ def views(flat: Array, prefix: str, layers: NDArray[Any]) -> dict[str, Array]:
 
 
 def copy_into(target: Mapping[str, Array], source: Mapping[str, Array]) -> None:
-    """Copy arrays by name; ValueError for one that is missing, or of another shape or dtype."""
+    """Copy arrays by name; ValueError, and no copy, where one is missing, or of another shape or dtype."""
     for name, array in target.items():
         if name not in source:
             raise ValueError(f"{name} must be given, is missing")
@@ -112,4 +112,5 @@ def copy_into(target: Mapping[str, Array], source: Mapping[str, Array]) -> None:
         check.shape(name, given, array.shape)
         if given.dtype != array.dtype:
             raise ValueError(f"{name} must be {array.dtype}, was {given.dtype}")
-        array[...] = given
+    for name, array in target.items():
+        array[...] = source[name]

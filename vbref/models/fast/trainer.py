@@ -13,7 +13,7 @@ from vbref.models import door
 from vbref.models.fast import layout, rows, step
 from vbref.models.likelihood import Bernoulli, Gaussian
 from vbref.nn.optim import Adam
-from vbref.numerics import blas
+from vbref.numerics import blas, check
 
 Array = NDArray[Any]
 _SHARED = 5_000_000  # products of one forward pass: about a tenth of a millisecond
@@ -138,6 +138,7 @@ class Trainer:
         """Raise ValueError for what the kernels, which are handed addresses, must not meet."""
         door.batch(x, self.model.data_dim)
         door.dtypes(self.model.dtype, x=x, noise=noise)
+        check.shape("order", order, (None,))
         if order.dtype.kind not in "iu" or len(order) == 0 or order.min() < 0 or order.max() >= len(x):
             raise ValueError(f"order must name at least one row, and rows of x alone, from 0 to {len(x) - 1}")
         expected = len(order) * self.k * self.model.latent_dim
