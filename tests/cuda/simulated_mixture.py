@@ -19,7 +19,7 @@ def test_statistics(n, k, d, dense, dtype):
     means, origins = rng.standard_normal((2, k, d))
     frame = Frame(means, roots, rng.standard_normal(k), origins)
     gaps = x.astype(np.float64) - center
-    expected = moments(gaps, responsibilities(gaps, frame)[0], dense)
+    expected = moments(gaps, responsibilities(gaps, frame), dense)
     got = Rows(x)(x, center, frame)
     for name in ("count", "mean", "scatter", "entropy"):
         assert_allclose(getattr(got, name), getattr(expected, name), rtol=1e-11, atol=1e-12, err_msg=name)

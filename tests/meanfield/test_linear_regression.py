@@ -1,5 +1,7 @@
 """Regression: exact evidence by SciPy and by quadrature, the bound by Monte Carlo, selection on real data."""
 
+import dataclasses
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -33,6 +35,19 @@ def test_the_conjugate_bound_is_the_evidence(n):
     exact = stats.multivariate_t(None, shape, 2.6).logpdf(y)
     assert model.log_evidence == pytest.approx(exact, rel=1e-12)
     assert model.elbo == pytest.approx(exact, rel=1e-12)
+
+
+def test_a_bound_knows_the_size_of_its_addends():
+    """Those of the terms, N, Σ α_j E[τ w_j²], and D times the condition of the least squares."""
+    x, y = problem()
+    model = fixed().fit(x, y)
+    state, q = model._state, model._state.weight_noise
+    scaled = model.noise_precision * q.mean**2 + np.diagonal(np.linalg.inv(q.root.T @ q.root))
+    condition = max(np.linalg.norm(q.root[:, j]) / abs(q.root[j, j]) for j in range(3))
+    sizes = [7, *map(abs, model.elbo_terms.values()), ALPHA @ scaled, 3 * condition]
+    assert state.evidence_bound().magnitude == pytest.approx(sum(sizes), rel=1e-12)
+    turned = dataclasses.replace(q, root=-q.root)
+    assert turned.condition == q.condition > 1
 
 
 def exact_evidence(x, y, a0, b0):

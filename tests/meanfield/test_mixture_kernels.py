@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vbref.meanfield import GaussianMixture
-from vbref.meanfield.mixture import statistics
+from vbref.meanfield.mixture import kernels, statistics
 from vbref.meanfield.mixture.statistics import Frame, gather, moments, responsibilities
 from vbref.numerics.jit import loop
 from vbref.numerics.vectorised import exp_decay
@@ -58,7 +58,7 @@ def test_one_pass_is_the_two_steps(n, d, k, dense, dtype):
     x = (2 * rng.standard_normal((n, d)) + 1).astype(dtype)
     center, f = rng.standard_normal(d), frame(k, d, dense)
     rows = x.astype(np.float64) - center
-    assert_alike(gather(x, center, f), moments(rows, responsibilities(rows, f)[0], dense))
+    assert_alike(gather(x, center, f), moments(rows, responsibilities(rows, f), dense))
 
 
 @pytest.mark.parametrize("dense", [True, False])
@@ -95,6 +95,24 @@ def test_calls_of_any_length_add_up(monkeypatch):
     whole = gather(x, np.zeros(2), frame(2, 2, True))
     monkeypatch.setattr(statistics, "_CALL_NUMBERS", 1)
     assert_alike(gather(x, np.zeros(2), frame(2, 2, True)), whole, rtol=1e-13)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_blocks_calls_and_parts_add_up(monkeypatch, dense):
+    """Seventeen rows in blocks of five, a block to a call, a row to a part where roots are sought."""
+    monkeypatch.setattr(statistics, "_BLOCK", 5)
+    monkeypatch.setattr(statistics, "_CALL_NUMBERS", 1)
+    x, f = np.random.default_rng(0).standard_normal((17, 2)), frame(3, 2, dense)
+    r = responsibilities(x, f)
+    whole, found = moments(x, r, dense), gather(x, np.zeros(2), f)
+    for part in (found, found.refined(), moments(x[:6], r[:6], dense) + moments(x[6:], r[6:], dense)):
+        assert_alike(part, whole)
+
+
+def test_the_last_row_of_a_tile_is_weighed_by_its_own_largest():
+    rho = np.array([[0.0, 0.0], [-2000.0, 2000.0]])
+    kernels.softmax(rho, *np.empty((3, 2)))
+    np.testing.assert_array_equal(rho, [[1, 0], [0, 1]])
 
 
 def test_narrow_far_components_keep_their_digits():

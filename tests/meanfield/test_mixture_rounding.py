@@ -9,6 +9,7 @@ import pytest
 from vbref.meanfield import GaussianMixture
 from vbref.meanfield.mixture.components import ComponentPrior, Gammas, Wishart, _spread
 from vbref.meanfield.mixture.statistics import gather, moments
+from vbref.meanfield.mixture.weights import Sticks
 
 
 def components(d, tied=False, share=1.0):
@@ -114,6 +115,15 @@ def test_a_copy_of_a_state_goes_its_own_way():
     assert (other.bound, other.gather) == (before, state.gather)
     state.update_assignments()
     assert state.bound > before == other.bound
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_expected_weights_are_products_of_expected_fractions(whole):
+    """Beta(1 + N_k, γ + Σ_{j>k} N_j) each; with `whole` the last takes all that is left."""
+    q = Sticks(3, 2.0, whole).posterior(np.array([4.0, 1.0, 2.5]))
+    taken = [5 / (5 + 5.5), 2 / (2 + 4.5), 1.0 if whole else 3.5 / 5.5]
+    expected = [taken[0], taken[1] * (1 - taken[0]), taken[2] * (1 - taken[1]) * (1 - taken[0])]
+    np.testing.assert_allclose(q.mean, expected, rtol=1e-14)
 
 
 def test_statistics_of_several_copies_of_the_rows():

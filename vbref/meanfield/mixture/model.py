@@ -259,7 +259,7 @@ class GaussianMixture:
         state, frame = self._state, self._state.frame()
 
         def proba(part: NDArray[Any]) -> Array:
-            return responsibilities(centred(part, state.prior.center), frame)[0]
+            return responsibilities(centred(part, state.prior.center), frame)
 
         return self._by_parts(x, proba)
 

@@ -95,13 +95,11 @@ class Frame:
         return self.offsets - 0.5 * np.square(self.whitened(rows[:, None, :] - self.means)).sum(axis=-1)
 
 
-def responsibilities(rows: Array, frame: Frame) -> tuple[Array, Array]:
-    """r (N, K) ∝ exp ρ, and log Σ_k exp ρ_k (N,): Bishop 10.49, of rows from the centre."""
+def responsibilities(rows: Array, frame: Frame) -> Array:
+    """r (N, K) ∝ exp ρ: Bishop 10.49, of rows from the centre."""
     rho = frame.log_density(rows)
-    largest = rho.max(axis=1, keepdims=True)
-    r = np.exp(rho - largest)
-    total = r.sum(axis=1, keepdims=True)
-    return r / total, (largest + np.log(total))[:, 0]
+    r = np.exp(rho - rho.max(axis=1, keepdims=True))
+    return np.asarray(r / r.sum(axis=1, keepdims=True))
 
 
 def moments(rows: Array, r: Array, dense: bool) -> Statistics:
@@ -137,7 +135,7 @@ def gather_roots(x: NDArray[Any], center: Array, frame: Frame) -> Statistics:
     total = empty(k, d, frame.roots.ndim == 3)
     for part in chunks(x, max(1, _CALL_NUMBERS // (k * d))):
         rows = centred(part, center)
-        total = total + moments(rows, responsibilities(rows, frame)[0], frame.roots.ndim == 3)
+        total = total + moments(rows, responsibilities(rows, frame), frame.roots.ndim == 3)
     return total
 
 
