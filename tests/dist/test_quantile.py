@@ -16,6 +16,12 @@ def test_a_tail_is_judged_by_its_own_digits(u):
         assert astray(np.array(u), tuple(map(np.array, tails))) == (off and share * tail > 1e-320)
 
 
+@pytest.mark.parametrize(("u", "tails"), [(1e-10, (0.0, 1.0)), (1 - 1e-10, (1.0, 0.0))])
+def test_a_tail_of_nothing_is_astray_however_steep_it_is_there(u, tails):
+    assert astray(np.array(u), (*map(np.array, tails), np.array(1e8)))
+    assert not astray(np.array(u), (np.array(u), np.array(1 - u), np.array(1e8)))
+
+
 def test_what_the_rounding_of_the_quantile_explains_is_not_astray():
     u, slope = np.array(0.3), np.array(1e6)
     for off, expected in ((1e-9, False), (1e-7, True)):

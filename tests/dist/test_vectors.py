@@ -426,6 +426,12 @@ def test_symmetric_is_to_sixteen_units_of_the_largest_entry():
             multivariate_normal.entropy(np.zeros(2), cov)
 
 
+def test_entries_that_are_all_negative_are_symmetric_for_all_that():
+    cov = np.array([[-2.0, -1.0], [np.nextafter(-1.0, 0), -2.0]])
+    with pytest.raises(ValueError, match="cov must be positive definite"):
+        multivariate_normal.entropy(np.zeros(2), cov)
+
+
 def test_many_points_share_one_factor():
     """One solve, some twenty times as fast as one a point; the values and derivatives are the same."""
     rng = np.random.default_rng(0)
