@@ -73,6 +73,10 @@ def test_moments_by_scipy_and_by_sampling():
         ("normal-wishart", {2: 2.0}, "df_beyond_dim must be > 0, was 0.0"),
         ("normal-wishart", {1: 0.0}, "mean_precision must be > 0"),
         ("normal-wishart", {3: np.triu(MATRIX)}, "inverse_scale must be symmetric"),
+        ("categorical", {0: np.full((2, 2), 0.5)}, "probs must have shape"),
+        ("dirichlet", {0: np.ones((2, 2))}, "concentration must have shape"),
+        ("gamma", {0: np.inf}, "concentration must be finite, was inf"),
+        ("normal-wishart", {2: np.inf}, "df_beyond_dim must be finite"),
     ],
 )
 def test_parameters_out_of_their_domain_are_named(name, change, message):
@@ -88,14 +92,32 @@ def test_parameters_out_of_their_domain_are_named(name, change, message):
         ("gamma", [-2.0, -1.0], "concentration must be > 0, was -1.0"),
         ("beta", [1.0, -1.0], "b must be > 0, was 0.0"),
         ("dirichlet", [1.0, -1.0], "concentration must be > 0"),
-        ("normal", np.ones(5), "coefficients of products must have shape"),
-        ("normal-gamma", np.ones(5), "coefficients of products must have shape"),
-        ("normal-wishart", np.ones(5), "coefficients of products must have shape"),
+        ("normal", np.zeros(9), "precision must be positive definite"),
+        ("normal-gamma", np.zeros(11), "precision must be positive definite"),
+        ("normal-gamma", [0.4, -1, 0, 0, 0, -1, 0, -1, 0, 0, -1.0], "concentration must be > 0"),
+        ("normal-wishart", np.zeros(11), "mean_precision must be > 0"),
+        ("normal-wishart", [-1.0, *-np.ones(10)], "df_beyond_dim must be > 0"),
+        ("normal-wishart", [1.0, *-np.ones(4), 1, 0, 1, 0, 0, 1], "inverse_scale must be positive definite"),
     ],
 )
 def test_natural_parameters_out_of_their_domain_are_named(name, eta, message):
     with pytest.raises(ValueError, match=message):
         POINTS[name][0].log_normaliser(np.array(eta))
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_natural_parameters_of_another_shape_or_of_integers_are_named(name):
+    family, usual = POINTS[name]
+    eta = np.asarray(family.natural(*usual))
+    other = [eta[None], np.ones((2, 2))]
+    if name not in ("categorical", "dirichlet"):  # whose number of states is that of η
+        other += [eta[:-1], np.append(eta, 1.0)]
+    for function in (family.usual, family.log_normaliser, family.moments):
+        for bad in other:
+            with pytest.raises(ValueError, match="eta must have shape"):
+                function(bad)
+        with pytest.raises(ValueError, match="eta must be float32 or float64"):
+            function(np.zeros(eta.shape, int))
 
 
 def test_differences_need_floats():

@@ -41,18 +41,19 @@ class Categorical:
     def natural(self, probs: Array) -> Array:
         """η (n − 1,) of probabilities (n,), all > 0."""
         (probs,) = check.floats(probs=probs)
+        check.shape("probs", probs, (None,))
         check.probabilities(probs=probs)
         check.positive(probs=probs)
         return np.log(probs[:-1]) - np.log(probs[-1])
 
     def usual(self, eta: Array) -> Array:
         """Probabilities (n,)."""
-        logits = np.append(eta, 0.0)
+        logits = np.append(_eta(eta), 0.0)
         return np.exp(logits - logsumexp(logits))
 
     def log_normaliser(self, eta: Array) -> float:
         """log(1 + Σ e^η)."""
-        return float(logsumexp(np.append(eta, 0.0)))
+        return float(logsumexp(np.append(_eta(eta), 0.0)))
 
     def moments(self, eta: Array) -> Array:
         """The probabilities of all states but the last."""
@@ -71,15 +72,16 @@ class Spin:
 
     def usual(self, eta: Array) -> float:
         """The mean."""
-        return float(np.tanh(eta[0]))
+        return float(np.tanh(_eta(eta, 1)[0]))
 
     def log_normaliser(self, eta: Array) -> float:
         """log 2 cosh η."""
-        return float(np.logaddexp(eta[0], -eta[0]))
+        (field,) = _eta(eta, 1)
+        return float(np.logaddexp(field, -field))
 
     def moments(self, eta: Array) -> Array:
         """tanh η."""
-        return np.tanh(eta)
+        return np.array([self.usual(eta)])
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Gamma:
 
     def usual(self, eta: Array) -> tuple[float, float]:
         """(a, b)."""
+        eta = _eta(eta, 2)
         a, b = float(eta[0]) + 1, -float(eta[1])
         _positive(concentration=a, rate=b)
         return a, b
@@ -119,6 +122,7 @@ class Beta:
 
     def usual(self, eta: Array) -> tuple[float, float]:
         """(a, b)."""
+        eta = _eta(eta, 2)
         a, b = float(eta[0]) + 1, float(eta[1]) + 1
         _positive(a=a, b=b)
         return a, b
@@ -141,13 +145,15 @@ class Dirichlet:
     def natural(self, concentration: Array) -> Array:
         """η (K,)."""
         (alpha,) = check.floats(concentration=concentration)
+        check.shape("concentration", alpha, (None,))
         check.positive(concentration=alpha)
         return alpha - 1
 
     def usual(self, eta: Array) -> Array:
         """α (K,)."""
-        check.positive(concentration=eta + 1)
-        return eta + 1
+        alpha = _eta(eta) + 1
+        check.positive(concentration=alpha)
+        return alpha
 
     def log_normaliser(self, eta: Array) -> float:
         """Σ log Γ(α_k) − log Γ(Σ α_k)."""
@@ -173,7 +179,9 @@ class Normal:
 
     def usual(self, eta: Array) -> tuple[Array, Array]:
         """(m, Λ)."""
+        eta = _eta(eta, self.dim + _pairs(self.dim))
         precision = -2 * _unpacked(eta[self.dim :], self.dim)
+        cholesky(precision, "precision")
         return np.linalg.solve(precision, eta[: self.dim]), precision
 
     def log_normaliser(self, eta: Array) -> float:
@@ -207,10 +215,14 @@ class NormalGamma:
 
     def usual(self, eta: Array) -> tuple[Array, Array, float, float]:
         """(m, P, a, b)."""
+        eta = _eta(eta, 2 + self.dim + _pairs(self.dim))
         pull = eta[2 : 2 + self.dim]
         precision = -2 * _unpacked(eta[2 + self.dim :], self.dim)
+        cholesky(precision, "precision")
         mean = np.linalg.solve(precision, pull)
-        return mean, precision, float(eta[0]) + 1 - self.dim / 2, -float(eta[1]) - float(mean @ pull) / 2
+        a, b = float(eta[0]) + 1 - self.dim / 2, -float(eta[1]) - float(mean @ pull) / 2
+        _positive(concentration=a, rate=b)
+        return mean, precision, a, b
 
     def log_normaliser(self, eta: Array) -> float:
         """log Γ(a) − a log b − ½ log|P| + ½ D log 2π."""
@@ -251,9 +263,12 @@ class NormalWishart:
 
     def usual(self, eta: Array) -> tuple[Array, float, float, Array]:
         """(m, β, ν, C)."""
-        beta, pull = -2 * float(eta[1]), eta[2 : 2 + self.dim]
-        whole = -2 * _unpacked(eta[2 + self.dim :], self.dim)
-        return pull / beta, beta, 2 * float(eta[0]) + self.dim, whole - np.outer(pull, pull) / beta
+        eta = _eta(eta, 2 + self.dim + _pairs(self.dim))
+        beta, df, pull = -2 * float(eta[1]), 2 * float(eta[0]) + self.dim, eta[2 : 2 + self.dim]
+        _positive(mean_precision=beta, df_beyond_dim=df - self.dim + 1)
+        c = -2 * _unpacked(eta[2 + self.dim :], self.dim) - np.outer(pull, pull) / beta
+        cholesky(c, "inverse_scale")
+        return pull / beta, beta, df, c
 
     def log_normaliser(self, eta: Array) -> float:
         """½D (log 2π − log β) − ½ν (log|C| − D log 2) + log Γ_D(½ν)."""
@@ -273,10 +288,23 @@ class NormalWishart:
 
 
 def _positive(**named: float) -> None:
-    """Raise ValueError unless all are > 0."""
+    """Raise ValueError unless all are finite and > 0."""
     for name, value in named.items():
         if not value > 0:
             raise ValueError(f"{name} must be > 0, was {value}")
+        if value == np.inf:
+            raise ValueError(f"{name} must be finite, was {value}")
+
+
+def _eta(eta: Array, size: int | None = None) -> Array:
+    """η as an array of floats (size,), of any size by default; else ValueError."""
+    (array,) = check.floats(eta=eta)
+    check.shape("eta", array, (size,))
+    return array
+
+
+def _pairs(dim: int) -> int:
+    return dim * (dim + 1) // 2
 
 
 def _normal(dim: int, mean: Array, **matrix: Array) -> list[Array]:
@@ -296,7 +324,6 @@ def _packed(matrix: Array) -> Array:
 
 def _unpacked(coefficients: Array, dim: int) -> Array:
     """The symmetric matrix that `_packed` packs."""
-    check.shape("eta's coefficients of products", coefficients, (dim * (dim + 1) // 2,))
     lower = np.zeros((dim, dim))
     lower[np.tril_indices(dim)] = coefficients
     return (lower + lower.T) / 2
