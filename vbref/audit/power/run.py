@@ -14,6 +14,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import vbref
 from vbref.audit.power.compiled import killed_by, passing
 from vbref.audit.power.equivalents import equivalents
 from vbref.audit.power.modules import formula_modules, room_of, tests_folder, tests_of
@@ -123,10 +124,14 @@ def _sound(tests: Sequence[str]) -> tuple[list[str], float]:
 
 
 def _own_files(module: str, files: Sequence[str]) -> list[str]:
-    """Return the test files named for a module: compiled, and with warnings as errors, they may see more."""
+    """Return the test files named for a module: compiled, and with warnings as errors, they may see more.
+
+    From the checkout's root, as pytest names tests, since they are to run in a copy of it.
+    """
+    checkout = Path(vbref.__file__).parents[1]
     inside = (sorted(Path(name).rglob("test_*.py")) or [Path(name)] for name in files)
     own = module.rsplit(".", 1)[-1].strip("_")
-    return [str(path) for paths in inside for path in paths if own in path.stem]
+    return [str(path.relative_to(checkout)) for paths in inside for path in paths if own in path.stem]
 
 
 def _second_chance(outcome: Outcome, tests: Sequence[str], limit: float) -> Outcome:
