@@ -12,7 +12,7 @@ import pytest
 from vbref.audit import judge
 from vbref.audit.claim import Claim
 from vbref.audit.commands import add_parsers
-from vbref.audit.power import equivalents, modules, operators, run
+from vbref.audit.power import compiled, equivalents, modules, operators, run
 from vbref.audit.power.forks import TIMED_OUT, Task, limit_cpu, run_all
 from vbref.audit.power.install import CannotInstall, claims_in, install
 from vbref.audit.power.modules import formula_modules
@@ -216,6 +216,12 @@ def test_a_survivor_is_asked_of_its_own_files_compiled_too(monkeypatch):
     assert asked
     assert not any(pathlib.Path(name).is_absolute() for name in asked)  # they run in a copy
     assert all("ais" in pathlib.Path(name).stem and (TESTS.parent / name).is_file() for name in asked)
+
+
+def test_tests_that_are_not_there_kill_nothing():
+    source = run.source("vbref.bounds")
+    with pytest.raises(RuntimeError, match="could not run the tests"):
+        compiled.killed_by(source, source.mutants[0], ["tests/test_nothing.py::test"], 60.0)
 
 
 def test_every_published_mistake_can_be_planted():

@@ -13,6 +13,8 @@ from pathlib import Path
 import vbref
 from vbref.audit.power.mutants import Mutant, Source
 
+_NOT_RUN = (4, 5)  # pytest's codes for bad usage and for no tests; a crash has none of its codes
+
 
 def passing(tests: Sequence[str]) -> tuple[list[str], float]:
     """Return those of the tests, or in the files, that pass compiled on the right code; and the seconds."""
@@ -33,8 +35,8 @@ def killed_by(source: Source, mutant: Mutant, tests: Sequence[str], limit: float
             run = _run(root, "-x", "-rfE", *tests, limit=limit)
         except subprocess.TimeoutExpired:
             return "a compiled test ran past its time limit"
-        if run.returncode not in (0, 1, 2):  # 2: a file does not import
-            raise RuntimeError(f"pytest could not run the tests: {run.stdout[-500:]}")
+        if run.returncode in _NOT_RUN:
+            raise RuntimeError(f"pytest could not run the tests: {run.stderr[-500:] or run.stdout[-500:]}")
         failed = [*_named("FAILED", run), *_named("ERROR", run), "a compiled test"]
         return failed[0].split(" - ")[0] if run.returncode else ""
 
