@@ -96,7 +96,7 @@ def test_parameters_out_of_their_domain_are_named(name, change, message):
         ("normal-gamma", np.zeros(11), "precision must be positive definite"),
         ("normal-gamma", [0.4, -1, 0, 0, 0, -1, 0, -1, 0, 0, -1.0], "concentration must be > 0"),
         ("normal-wishart", np.zeros(11), "mean_precision must be > 0"),
-        ("normal-wishart", [-1.0, *-np.ones(10)], "df_beyond_dim must be > 0"),
+        ("normal-wishart", [-0.75, *-np.ones(10)], "df_beyond_dim must be > 0"),
         ("normal-wishart", [1.0, *-np.ones(4), 1, 0, 1, 0, 0, 1], "inverse_scale must be positive definite"),
     ],
 )
