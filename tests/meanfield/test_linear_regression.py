@@ -46,6 +46,9 @@ def test_a_bound_knows_the_size_of_its_addends():
     condition = max(np.linalg.norm(q.root[:, j]) / abs(q.root[j, j]) for j in range(3))
     sizes = [7, *map(abs, model.elbo_terms.values()), ALPHA @ scaled, 3 * condition]
     assert state.evidence_bound().magnitude == pytest.approx(sum(sizes), rel=1e-12)
+    spread = np.diagonal(np.linalg.inv(q.root.T @ q.root))
+    np.testing.assert_allclose(model.weight_scales, np.sqrt(spread / model.noise_precision), rtol=1e-12)
+    np.testing.assert_allclose(model.relevance, 1 - ALPHA * spread, rtol=1e-12)
     turned = dataclasses.replace(q, root=-q.root)
     assert turned.condition == q.condition > 1
 

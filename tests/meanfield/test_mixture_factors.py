@@ -7,6 +7,7 @@ import pytest
 
 from vbref.meanfield.mixture import factors
 from vbref.meanfield.mixture.scales import Scales, Unresolved
+from vbref.meanfield.mixture.scales import factored as factored_scales
 
 RNG = np.random.default_rng(0)
 G, J, K, D = 2, 2, 3, 4
@@ -55,6 +56,12 @@ def test_what_rounding_does_is_counted_entry_by_entry(parts):
         assert rounding[g] == pytest.approx(of_base + of_rows, rel=1e-12)
         of_pulls = sum(abs((p @ v)[i] * v[i]) for v in pulls[g] for i in range(D))
         assert pulled[g] == pytest.approx(of_pulls, rel=1e-12)
+
+
+def test_without_pulls_only_the_scatter_costs_digits():
+    scales = factored_scales(np.eye(2), np.full((1, 2, 2), 0.5), None, np.zeros((1, 0, 2)))
+    assert scales.pulled == 0
+    assert scales.rounding == scales.condition > 1
 
 
 def test_nine_digits_need_no_root_and_six_must_be_left():
