@@ -60,7 +60,7 @@ def test_seeds_are_the_means_of_clusters_far_apart():
 
 def test_seeds_are_drawn_by_squared_distances_from_the_nearest():
     """The chances that are asked for (Arthur and Vassilvitskii 2007), where rows 1, 3 and 0 are drawn."""
-    x = np.array([[0.0, 0.0], [1.0, 0.5], [3.0, 1.0], [7.0, -1.0]])
+    x = np.array([[0.0, 0.0], [1.0, 0.5], [5.0, -1.0], [7.0, -1.0]])
     asked, rows_drawn = [], iter([3, 0])
 
     class Draws:
