@@ -64,6 +64,8 @@ def test_digamma_differences_at_the_ends_of_the_range():
         assert numerics.digamma_difference(x, d) == pytest.approx(float(want), rel=1e-13)
     with pytest.raises(ValueError, match=r"x \+ d must be finite"):
         numerics.digamma_difference(1e308, 1e308)
+    with pytest.raises(ValueError, match="shapes do not broadcast: x has shape"):
+        numerics.digamma_difference(np.ones(3), np.ones(2))
 
 
 def test_trigamma_beyond_range():

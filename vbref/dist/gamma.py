@@ -128,7 +128,7 @@ def standard_quantile(u: FloatArray, a: FloatArray) -> FloatArray:
     """The quantile of the gamma distribution of rate one, float64.
 
     SciPy's inverse, and its F, are wrong for large a and small u (F by a third at a = 1e8, u = 1e-7): there by
-    Cornish and Fisher's series in the normal quantile z, to 3e-12 standard deviations.
+    Cornish and Fisher's series in the normal quantile z, to 3e-12 standard deviations for u ≥ 1e-30.
     """
     u, a = np.broadcast_arrays(np.asarray(u, np.float64), np.asarray(a, np.float64))
     y = np.array(special.gammaincinv(a, u))

@@ -75,8 +75,9 @@ def digamma_difference(x: ArrayLike, d: ArrayLike) -> Any:
 
     Raises ValueError where x + d overflows.
     """
-    check.sums_finite(x=x, d=d)
-    return _at_positive(_digamma_difference_loop, x=x, d=d)
+    first, step = check.floats(x=x, d=d)
+    check.sums_finite(x=first, d=step)
+    return _at_positive(_digamma_difference_loop, x=first, d=step)
 
 
 def log_beta(a: ArrayLike, b: ArrayLike) -> Any:

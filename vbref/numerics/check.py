@@ -82,9 +82,10 @@ def normal_numbers(**named: FloatArray) -> None:
             raise ValueError(f"{name} must be >= {least:.3g}, has {array.min()}")
 
 
-def sums_finite(**named: ArrayLike) -> None:
-    """Raise ValueError unless the sum of the two arguments is finite."""
-    first, second = floats(**named)
+def sums_finite(**named: FloatArray) -> None:
+    """Raise ValueError unless the two arguments broadcast and their sum is finite."""
+    broadcast(**named)
+    first, second = named.values()
     with np.errstate(over="ignore"):
         if not np.isfinite(first + second).all():
             raise ValueError(f"{' + '.join(named)} must be finite, overflows {first.dtype}")
