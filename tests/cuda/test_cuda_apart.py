@@ -1,4 +1,4 @@
-"""Kernels in processes of their own: the simulator, or the compiler without a GPU, is chosen at import."""
+"""Kernels in processes of their own: simulator, emulator, or compiler alone, is chosen at import."""
 
 import importlib.util
 import os
@@ -45,17 +45,31 @@ def _run(name: str, **environment: str) -> None:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in HERE.glob("simulated_*.py")))
+def _files(*patterns: str) -> list[str]:
+    return sorted(path.name for pattern in patterns for path in HERE.glob(pattern))
+
+
+@pytest.fixture(scope="module")
+def toolkit():
+    home = _toolkit()
+    if home is None:
+        pytest.skip(
+            "NO CUDA COMPILER HERE: no kernel was compiled (no libnvvm or no libdevice; set CUDA_HOME)"
+        )
+    if importlib.util.find_spec("numba.cuda") is None:
+        pytest.skip("NO numba.cuda HERE: kernels were not compiled")
+    return {"CUDA_HOME": home, "NUMBA_ENABLE_CUDASIM": "0", "NUMBA_FORCE_CUDA_CC": "9.0"}
+
+
+@pytest.mark.parametrize("name", _files("parity_*.py"))
 def test_every_kernel_agrees_with_the_cpu_in_the_simulator(name):
     _run(name, NUMBA_ENABLE_CUDASIM="1")
 
 
-def test_every_kernel_compiles_for_two_architectures_and_assembles_without_spills():
-    home = _toolkit()
-    if home is None:
-        pytest.skip(
-            "NO CUDA COMPILER HERE: kernels were not compiled (no libnvvm or no libdevice; set CUDA_HOME)"
-        )
-    if importlib.util.find_spec("numba.cuda") is None:
-        pytest.skip("NO numba.cuda HERE: kernels were not compiled")
-    _run("compiled_kernels.py", CUDA_HOME=home, NUMBA_ENABLE_CUDASIM="0", NUMBA_FORCE_CUDA_CC="9.0")
+@pytest.mark.parametrize("name", _files("parity_*.py", "emulated_*.py"))
+def test_what_is_compiled_agrees_with_the_cpu_in_the_emulator(name, toolkit):
+    _run(name, VBREF_CUDA_EMULATED="1", **toolkit)
+
+
+def test_every_kernel_compiles_for_two_architectures_and_assembles_without_spills(toolkit):
+    _run("compiled_kernels.py", **toolkit)

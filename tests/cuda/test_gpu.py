@@ -2,6 +2,9 @@
 
 The device contracts products and sums to one rounding and has its own log, exp and tanh, so that no bits are
 compared but those of counters and uniforms. Every array that a kernel should fill holds NaN before.
+
+Without one, and with hours of patience, the emulator runs them too: VBREF_CUDA_EMULATED=1 before the command,
+and CUDA_HOME=… NUMBA_FORCE_CUDA_CC=9.0.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""IWAE-K fused on the simulated device, against the CPU's log-weights at the same noise."""
+"""IWAE-K fused on the device, against the CPU's log-weights at the same noise."""
 
 import numpy as np
 import pytest

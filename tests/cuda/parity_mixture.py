@@ -1,4 +1,4 @@
-"""The mixture's E-step on the simulated device against its definition, and a whole fit against the CPU's."""
+"""The mixture's E-step on the device against its definition, and a whole fit against the CPU's."""
 
 import numpy as np
 import pytest

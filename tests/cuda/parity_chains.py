@@ -1,4 +1,4 @@
-"""Chains on the simulated device against the CPU's transitions at the same noise."""
+"""Chains on the device against the CPU's transitions at the same noise."""
 
 import numpy as np
 import pytest
