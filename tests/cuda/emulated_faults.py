@@ -100,5 +100,5 @@ def test_what_is_wrong_is_found(kernel, message):
 
 
 def test_blocks_that_write_to_one_place():
-    with pytest.raises(Fault, match="global address .* written by another thread"):
+    with pytest.raises(Fault, match=r"global address \d+ .* written by another thread"):
         _run(_ends, blocks=2)

@@ -103,8 +103,9 @@ def blocks(n: int, size: int | None = None) -> int:
 class Tile:
     """A block's share of a matrix product: side × side outputs, `depth` of the inner axis at a time.
 
-    Each thread has micro × micro outputs in registers. A block is side/micro threads squared, as many times
-    as it has `slices`, which share out the inner axis: where outputs are few, what takes time is its length.
+    Each thread has micro × micro outputs in registers: with more of them it reads shared memory less often.
+    A block is side/micro threads squared, as many times as it has `slices`, which share out the inner axis:
+    where outputs are few, what takes time is its length.
     """
 
     side: int
@@ -122,7 +123,7 @@ class Tile:
         return blocks(rows, self.side), blocks(columns, self.side)
 
 
-TILES = (Tile(64, 16, 4), Tile(32, 32, 4, 4))
+TILES = (Tile(128, 8, 8), Tile(64, 16, 4), Tile(32, 32, 4, 4), Tile(16, 64, 4, 8))
 
 
 def tile(rows: int, columns: int) -> Tile:

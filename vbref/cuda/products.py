@@ -61,15 +61,17 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
     not read but set: to the sum of the rows of B, the gradient by it, which pass through the block anyway.
 
     Shared rows of A are one longer than the tile, so that threads that write a column meet different banks.
-    What comes next is on its way from memory while the block multiplies what it has. Slices of a block take
-    turns on the inner axis, and their sums are added at the end.
+    What comes next is on its way from memory while the block multiplies what it has. Slices of a block share
+    out the inner axis, and their sums are added at the end. Four steps of it stand in one turn of the loop,
+    and indices have no sign, so that none is looked at for being negative: counting and looking would take
+    longer than the products.
     """
     side, depth, micro, slices = tile.side, tile.depth, tile.micro, tile.slices
     step = side // micro
     pitch = side + 1
     threads = step * step * slices
-    share, turns = side * depth // threads, depth // slices
-    zero = number(0)
+    share, turns, unroll = side * depth // threads, depth // slices, 4
+    zero, index = number(0), np.uint64
 
     def product(a, b, bias, gate, out):
         left = cuda.shared.array((depth, pitch), number)
@@ -79,6 +81,7 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
         next_b = cuda.local.array(share, number)
         x, y, z = cuda.threadIdx.x, cuda.threadIdx.y, cuda.threadIdx.z
         t = (z * step + y) * step + x
+        mine, own_row, own_column = index(z * turns), index(y), index(x)
         # Rows lie along the grid's first axis, the only one with room for millions of blocks.
         row, column = cuda.blockIdx.x * side, cuda.blockIdx.y * side
         inner = a.shape[0] if turn_a else a.shape[1]
@@ -92,28 +95,34 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
                 e = g * threads + t
                 i, r = (e // side, e % side) if turn_a else (e % depth, e // depth)
                 inside = start + i < inner and row + r < out.shape[0]
+                i, r = index(start + i), index(row + r)
                 if turn_a:
-                    next_a[g] = a[start + i, row + r] if inside else zero
+                    next_a[g] = a[i, r] if inside else zero
                 else:
-                    next_a[g] = a[row + r, start + i] if inside else zero
+                    next_a[g] = a[r, i] if inside else zero
                 i, c = (e % depth, e // depth) if turn_b else (e // side, e % side)
                 inside = start + i < inner and column + c < out.shape[1]
+                i, c = index(start + i), index(column + c)
                 if turn_b:
-                    next_b[g] = b[column + c, start + i] if inside else zero
+                    next_b[g] = b[c, i] if inside else zero
                 else:
-                    next_b[g] = b[start + i, column + c] if inside else zero
+                    next_b[g] = b[i, c] if inside else zero
             if start > 0:
-                for q in range(z * turns, (z + 1) * turns):
-                    for i in range(micro):
-                        for j in range(micro):
-                            sums[i, j] += left[q, y + i * step] * right[q, x + j * step]
+                for turn in range(0, turns, unroll):
+                    first = mine + index(turn)
+                    for u in range(unroll):
+                        q = first + index(u)
+                        for i in range(micro):
+                            for j in range(micro):
+                                r, c = own_row + index(i * step), own_column + index(j * step)
+                                sums[i, j] += left[q, r] * right[q, c]
             cuda.syncthreads()
             for g in range(share):
                 e = g * threads + t
                 i, r = (e // side, e % side) if turn_a else (e % depth, e // depth)
-                left[i, r] = next_a[g]
+                left[index(i), index(r)] = next_a[g]
                 i, c = (e % depth, e // depth) if turn_b else (e // side, e % side)
-                right[i, c] = next_b[g]
+                right[index(i), index(c)] = next_b[g]
                 own += next_b[g]  # with B as it lies a thread has one column: c = t % side
             cuda.syncthreads()
         for other in range(1, slices):
