@@ -19,6 +19,6 @@ In reading order:
 Without a GPU, `pytest tests/cuda` runs every kernel in Numba's simulator against the CPU. Where there is a
 toolkit it also compiles it, runs its PTX in an emulator (`tests/cuda/emulator`) that finds races, bad
 addresses and what is read before it was written, and assembles it (with VBREF_ALL_KERNELS=1, for all types
-and architectures). With a GPU, `pytest -n 0 -m gpu tests/cuda`, `python -m benchmarks.cuda`, or both and more:
-`sh benchmarks/gpu_run.sh`.
+and architectures). With a GPU, `pytest -n 0 -m gpu tests/cuda`, `python -m benchmarks.cuda`, or both and
+more: `sh benchmarks/gpu_run.sh`.
 """

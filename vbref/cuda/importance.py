@@ -32,13 +32,13 @@ def fused(number: Any, activate: Any, width: int, samples: int, threads: int) ->
     """The kernel for hidden layers of at most `width` units, `samples` a tile, a multiple of _SAMPLES."""
     normal, zero, one, lowest = NORMAL[number], number(0), number(1), number(-np.inf)
     s_each, u_each, groups, stride = _SAMPLES, _UNITS, samples // _SAMPLES, threads
-    lanes = stride // groups
+    lanes, index = stride // groups, np.uint64
 
     def log_sums(x, h, flat, widths, offsets, seed, first, total_rows, count, out):
         hidden = cuda.shared.array((2, width, samples), number)
         parts = cuda.shared.array((samples, stride), number)
         acc = cuda.local.array((u_each, s_each), number)
-        columns = cuda.local.array(u_each, np.int64)
+        places = cuda.local.array(u_each, np.uint64)
         scores = cuda.local.array(s_each, number)
         n, split, t = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
         d, layers = widths[0], widths.shape[0] - 1
@@ -77,14 +77,16 @@ def fused(number: Any, activate: Any, width: int, samples: int, threads: int) ->
                     for u in range(u_each):
                         # Past the last unit its weights are read again, and what comes of them is not used.
                         unit = first_unit + u * lanes
-                        columns[u] = unit if unit < fan_out else fan_out - 1
+                        column = index(unit if unit < fan_out else fan_out - 1)
+                        places[u] = index(weight) + column
                         for i in range(s_each):
-                            acc[u, i] = flat[bias + columns[u]]
+                            acc[u, i] = flat[index(bias) + column]
                     for j in range(fan_in):
                         for u in range(u_each):
-                            w = flat[weight + j * fan_out + columns[u]]
+                            w = flat[places[u]]
+                            places[u] += index(fan_out)
                             for i in range(s_each):
-                                acc[u, i] += w * hidden[below, j, base + i]
+                                acc[u, i] += w * hidden[index(below), index(j), index(base) + index(i)]
                     for u in range(u_each):
                         unit = first_unit + u * lanes
                         if unit < fan_out:

@@ -60,18 +60,24 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
     A bias or a gate of length 0 is none. With A turned the product is a gradient by weights, and a bias is
     not read but set: to the sum of the rows of B, the gradient by it, which pass through the block anyway.
 
-    Shared rows of A are one longer than the tile, so that threads that write a column meet different banks.
-    What comes next is on its way from memory while the block multiplies what it has. Slices of a block share
-    out the inner axis, and their sums are added at the end. Four steps of it stand in one turn of the loop,
-    and indices have no sign, so that none is looked at for being negative: counting and looking would take
-    longer than the products.
+    A thread's rows lie side by side, and are read as fours; its columns are `step` apart, so that those of its
+    neighbours lie side by side in `out`. Shared rows are four longer than the tile, so that threads that write
+    a column meet different banks. What comes next is on its way from memory while the block multiplies what it
+    has. Slices of a block share out the inner axis, and their sums are added at the end. Four steps of it
+    stand in one turn of the loop, and indices have no sign, so that none is looked at for being negative:
+    counting and looking would take longer than the products.
     """
     side, depth, micro, slices = tile.side, tile.depth, tile.micro, tile.slices
     step = side // micro
-    pitch = side + 1
+    pitch = side + 4
     threads = step * step * slices
     share, turns, unroll = side * depth // threads, depth // slices, 4
     zero, index = number(0), np.uint64
+
+    @device.function
+    def place(e, along_sides):
+        # Consecutive threads take what lies side by side in memory.
+        return (e // side, e % side) if along_sides else (e % depth, e // depth)
 
     def product(a, b, bias, gate, out):
         left = cuda.shared.array((depth, pitch), number)
@@ -81,7 +87,7 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
         next_b = cuda.local.array(share, number)
         x, y, z = cuda.threadIdx.x, cuda.threadIdx.y, cuda.threadIdx.z
         t = (z * step + y) * step + x
-        mine, own_row, own_column = index(z * turns), index(y), index(x)
+        mine, own_row, own_column = index(z * turns), index(y * micro), index(x)
         # Rows lie along the grid's first axis, the only one with room for millions of blocks.
         row, column = cuda.blockIdx.x * side, cuda.blockIdx.y * side
         inner = a.shape[0] if turn_a else a.shape[1]
@@ -91,16 +97,15 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
                 sums[i, j] = zero
         for start in range(0, inner + depth, depth):
             for g in range(share):
-                # Consecutive threads take what lies side by side in memory.
                 e = g * threads + t
-                i, r = (e // side, e % side) if turn_a else (e % depth, e // depth)
+                i, r = place(e, turn_a)
                 inside = start + i < inner and row + r < out.shape[0]
                 i, r = index(start + i), index(row + r)
                 if turn_a:
                     next_a[g] = a[i, r] if inside else zero
                 else:
                     next_a[g] = a[r, i] if inside else zero
-                i, c = (e % depth, e // depth) if turn_b else (e // side, e % side)
+                i, c = place(e, not turn_b)
                 inside = start + i < inner and column + c < out.shape[1]
                 i, c = index(start + i), index(column + c)
                 if turn_b:
@@ -114,14 +119,14 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
                         q = first + index(u)
                         for i in range(micro):
                             for j in range(micro):
-                                r, c = own_row + index(i * step), own_column + index(j * step)
+                                r, c = own_row + index(i), own_column + index(j * step)
                                 sums[i, j] += left[q, r] * right[q, c]
             cuda.syncthreads()
             for g in range(share):
                 e = g * threads + t
-                i, r = (e // side, e % side) if turn_a else (e % depth, e // depth)
+                i, r = place(e, turn_a)
                 left[index(i), index(r)] = next_a[g]
-                i, c = (e % depth, e // depth) if turn_b else (e // side, e % side)
+                i, c = place(e, not turn_b)
                 right[index(i), index(c)] = next_b[g]
                 own += next_b[g]  # with B as it lies a thread has one column: c = t % side
             cuda.syncthreads()
@@ -129,18 +134,19 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
             if z == other:
                 for i in range(micro):
                     for j in range(micro):
-                        left[y + i * step, x + j * step] = sums[i, j]
+                        left[y * micro + i, x + j * step] = sums[i, j]
             cuda.syncthreads()
             if z == 0:
                 for i in range(micro):
                     for j in range(micro):
-                        sums[i, j] += left[y + i * step, x + j * step]
+                        sums[i, j] += left[y * micro + i, x + j * step]
             cuda.syncthreads()
         if z == 0:
             for i in range(micro):
                 for j in range(micro):
-                    r, c = row + y + i * step, column + x + j * step
+                    r, c = row + y * micro + i, column + x + j * step
                     if r < out.shape[0] and c < out.shape[1]:
+                        r, c = index(r), index(c)
                         value = sums[0, j]
                         if bias.shape[0] > 0 and not turn_a:
                             value += bias[c]
