@@ -38,7 +38,7 @@ def fused(number: Any, activate: Any, width: int, samples: int, threads: int) ->
         hidden = cuda.shared.array((2, width, samples), number)
         parts = cuda.shared.array((samples, stride), number)
         acc = cuda.local.array((u_each, s_each), number)
-        places = cuda.local.array(u_each, np.uint64)
+        places = cuda.local.array(u_each, np.uint32)
         scores = cuda.local.array(s_each, number)
         n, split, t = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
         d, layers = widths[0], widths.shape[0] - 1
@@ -70,6 +70,7 @@ def fused(number: Any, activate: Any, width: int, samples: int, threads: int) ->
                     scores[i] = parts[base + i, 0]
             for layer in range(layers):
                 fan_in, fan_out = widths[layer], widths[layer + 1]
+                row = np.uint32(fan_out)
                 weight, bias = offsets[2 * layer], offsets[2 * layer + 1]
                 last = layer == layers - 1
                 below, above = layer % 2, (layer + 1) % 2
@@ -78,13 +79,13 @@ def fused(number: Any, activate: Any, width: int, samples: int, threads: int) ->
                         # Past the last unit its weights are read again, and what comes of them is not used.
                         unit = first_unit + u * lanes
                         column = index(unit if unit < fan_out else fan_out - 1)
-                        places[u] = index(weight) + column
+                        places[u] = np.uint32(index(weight) + column)
                         for i in range(s_each):
                             acc[u, i] = flat[index(bias) + column]
                     for j in range(fan_in):
                         for u in range(u_each):
                             w = flat[places[u]]
-                            places[u] += index(fan_out)
+                            places[u] = np.uint32(places[u] + row)
                             for i in range(s_each):
                                 acc[u, i] += w * hidden[index(below), index(j), index(base) + index(i)]
                     for u in range(u_each):
