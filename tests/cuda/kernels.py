@@ -9,22 +9,22 @@ import numpy as np
 from vbref.cuda import chains, elementwise, importance, matrices, mixture, noise, products, steps
 from vbref.cuda.activations import ACTIVATIONS
 from vbref.cuda.device import TILES
-from vbref.kl.beta import beta_kl, beta_kl_grad
-from vbref.kl.discrete import bernoulli_kl, bernoulli_kl_grad
+from vbref.kl.beta import beta_kl, beta_kl_grad, dirichlet_slopes, stick_kl
+from vbref.kl.discrete import bernoulli_kl, bernoulli_kl_grad, categorical_term, categorical_term_grad
 from vbref.kl.gamma import gamma_kl, gamma_kl_grad
 from vbref.kl.kumaraswamy import kumaraswamy_beta_kl, kumaraswamy_beta_kl_grad
 from vbref.kl.normal import normal_kl, normal_kl_grad, standard_normal_kl, standard_normal_kl_grad
+from vbref.kl.wishart import row_kl, row_slopes
 
 Kernel = tuple[str, Any, tuple[Any, ...]]
 LONG, COUNTER, DOUBLE = numba.int64, numba.uint64, numba.float64[::1]
 _FORMULAS = {
-    2: ((bernoulli_kl, bernoulli_kl_grad), (standard_normal_kl, standard_normal_kl_grad)),
-    4: (
-        (normal_kl, normal_kl_grad),
-        (beta_kl, beta_kl_grad),
-        (gamma_kl, gamma_kl_grad),
-        (kumaraswamy_beta_kl, kumaraswamy_beta_kl_grad),
-    ),
+    (2, 1): (bernoulli_kl, categorical_term, standard_normal_kl),
+    (2, 2): (bernoulli_kl_grad, categorical_term_grad, standard_normal_kl_grad),
+    (4, 1): (normal_kl, beta_kl, gamma_kl, kumaraswamy_beta_kl, row_kl),
+    (4, 2): (normal_kl_grad, beta_kl_grad, gamma_kl_grad, kumaraswamy_beta_kl_grad),
+    (5, 1): (stick_kl,),
+    (5, 2): (dirichlet_slopes, row_slopes),
 }
 
 
@@ -44,10 +44,10 @@ def every(number: Any) -> Iterator[Kernel]:
 
 
 def _kl(number: Any, t: Types) -> Iterator[Kernel]:
-    for arguments, formulas in _FORMULAS.items():
-        for value, grad in formulas:
-            yield value.__name__, elementwise.compiled(value, arguments, 1), (t.one,) * (arguments + 1)
-            yield grad.__name__, elementwise.compiled(grad, arguments, 2), (t.one,) * arguments + (t.two,)
+    for (arguments, dimensions), formulas in _FORMULAS.items():
+        signature = (t.one,) * arguments + ((t.one, t.two)[dimensions - 1],)
+        for formula in formulas:
+            yield formula.__name__, elementwise.compiled(formula, arguments, dimensions), signature
 
 
 def _matrices(number: Any, t: Types) -> Iterator[Kernel]:

@@ -29,6 +29,27 @@ def test_bernoulli_at_its_ends_too(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_categorical_at_its_ends_too(dtype):
+    q, p = [[0, 0.25, 0.75], [0.5, 0.5, 0]], [[0.5, 0.25, 0.25], [0, 0.5, 0.5]]
+    _compare("categorical", [np.array(probs, dtype) for probs in (q, p)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(2, 4), (3, 1), (0, 3), (2,)])
+def test_dirichlet(shape, dtype):
+    rng = np.random.default_rng(2)
+    _compare("dirichlet", [rng.uniform(0.1, 3, shape).astype(dtype) for _ in range(2)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_wishart(dtype):
+    rng = np.random.default_rng(3)
+    v_q, v_p = (np.eye(3) + root @ root.swapaxes(-1, -2) for root in rng.standard_normal((2, 2, 3, 3)))
+    nu_q, nu_p = np.array([2.5, 7]), np.array([30, 4.0])
+    _compare("wishart", [array.astype(dtype) for array in (nu_q, v_q, nu_p, v_p)])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_standard_and_diagonal_normal(dtype):
     rng = np.random.default_rng(1)
     _compare("standard_normal", [rng.standard_normal((4, 3)).astype(dtype) for _ in range(2)])

@@ -31,6 +31,17 @@ def value_4(formula: Any) -> Any:
     return device.kernel(value)
 
 
+def value_5(formula: Any) -> Any:
+    """out[i] = formula(a[i], b[i], c[i], d[i], e[i])."""
+
+    def value(a, b, c, d, e, out):
+        i = cuda.grid(1)
+        if i < out.shape[0]:
+            out[i] = formula(a[i], b[i], c[i], d[i], e[i])
+
+    return device.kernel(value)
+
+
 def grad_2(formula: Any) -> Any:
     """out[:, i] = formula(a[i], b[i]), the derivative by each."""
 
@@ -53,12 +64,26 @@ def grad_4(formula: Any) -> Any:
     return device.kernel(grad)
 
 
-_KINDS = {(2, 1): value_2, (4, 1): value_4, (2, 2): grad_2, (4, 2): grad_4}
+def grad_5(formula: Any) -> Any:
+    """out[:, i] = formula(a[i], b[i], c[i], d[i], e[i]), the derivatives by two variables."""
+
+    def grad(a, b, c, d, e, out):
+        i = cuda.grid(1)
+        if i < out.shape[1]:
+            out[0, i], out[1, i] = formula(a[i], b[i], c[i], d[i], e[i])
+
+    return device.kernel(grad)
+
+
+_KINDS = {
+    (2, 1): value_2, (4, 1): value_4, (5, 1): value_5,
+    (2, 2): grad_2, (4, 2): grad_4, (5, 2): grad_5,
+}  # fmt: skip
 
 
 @functools.cache
 def compiled(formula: Any, arguments: int, out_dimensions: int) -> Any:
-    """The kernel over `formula` of so many arguments: of values (n,), or of derivatives (arguments, n)."""
+    """The kernel over `formula` of so many arguments: of values (n,), or of derivatives (…, n)."""
     return _KINDS[arguments, out_dimensions](formula)
 
 

@@ -1,5 +1,6 @@
 """KL divergences between beta and between Dirichlet distributions."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from vbref.numerics.differences import (
     digamma_second_difference,
     trigamma_difference_times,
 )
-from vbref.numerics.elementwise import elementwise, elementwise_grad
+from vbref.numerics.elementwise import elementwise, elementwise_grad, elementwise_outputs
 from vbref.numerics.jit import loop, scalar
 from vbref.numerics.special import (
     digamma_bregman,
@@ -137,40 +138,19 @@ def _slope_p(a_q, a_p, d_a, b_q, b_p, d_b):
 
 
 @scalar
-def dirichlet_kl(q, p):
-    """Stick by stick: x_1 ~ Beta(q_1, Σ_{i>1} q_i), and the rest's shares, independent, are Dirichlet."""
-    last = len(q) - 1
-    tail_q, tail_p, d_tail = q[last], p[last], p[last] - q[last]
-    total = type(tail_q)(0)
-    for i in range(last - 1, -1, -1):
-        d = p[i] - q[i]
-        total += split_kl(q[i], p[i], d, tail_q, tail_p, d_tail)
-        tail_q, tail_p, d_tail = tail_q + q[i], tail_p + p[i], d_tail + d
-    return total
+def stick_kl(q, p, rest_q, rest_p, rest_d):
+    """A share of what earlier ones left, where the rest are sums over later ones.
+
+    The first share is Beta(q_1, Σ_{i>1} q_i), and the others' shares of what it leaves are Dirichlet.
+    """
+    return split_kl(q, p, p - q, rest_q, rest_p, rest_d)
 
 
 @scalar
-def dirichlet_kl_grad(q, p, out_q, out_p):
-    """Write the derivatives that `dirichlet_grad` names: those of the beta of each component and the rest."""
+def dirichlet_slopes(q, p, rest_q, rest_p, rest_d):
+    """The derivatives that `dirichlet_grad` names: those of the beta of a component and all others."""
     d = p - q
-    rest_q, rest_p, rest_d = _sums_of_others(q), _sums_of_others(p), _sums_of_others(d)
-    for i in range(len(q)):
-        out_q[i] = _slope_q(q[i], p[i], d[i], rest_q[i], rest_p[i], rest_d[i])
-        out_p[i] = _slope_p(q[i], p[i], d[i], rest_q[i], rest_p[i], rest_d[i])
-
-
-@scalar
-def _sums_of_others(values):
-    """Σ_{j ≠ i} values_j for each i, from what is before it and what is behind it: no subtraction."""
-    others = np.empty_like(values)
-    before = behind = type(values[0])(0)
-    for i in range(len(values)):
-        others[i] = before
-        before += values[i]
-    for i in range(len(values) - 1, -1, -1):
-        others[i] += behind
-        behind += values[i]
-    return others
+    return _slope_q(q, p, d, rest_q, rest_p, rest_d), _slope_p(q, p, d, rest_q, rest_p, rest_d)
 
 
 @loop
@@ -186,15 +166,35 @@ def _beta_grad_loop(a_q, b_q, a_p, b_p, out):
 
 
 @loop
-def _dirichlet_loop(q, p, out):
+def _stick_loop(q, p, rest_q, rest_p, rest_d, out):
     for i in range(out.shape[0]):
-        out[i] = dirichlet_kl(q[i], p[i])
+        out[i] = stick_kl(q[i], p[i], rest_q[i], rest_p[i], rest_d[i])
 
 
 @loop
-def _dirichlet_grad_loop(q, p, out_q, out_p):
-    for i in range(q.shape[0]):
-        dirichlet_kl_grad(q[i], p[i], out_q[i], out_p[i])
+def _slopes_loop(q, p, rest_q, rest_p, rest_d, out):
+    for i in range(out.shape[1]):
+        out[0, i], out[1, i] = dirichlet_slopes(q[i], p[i], rest_q[i], rest_p[i], rest_d[i])
+
+
+@loop
+def _tails_loop(values, out):
+    """out[n, i] = Σ_{j > i} values[n, j]."""
+    for n in range(out.shape[0]):
+        out[n, -1] = 0
+        for i in range(out.shape[1] - 2, -1, -1):
+            out[n, i] = out[n, i + 1] + values[n, i + 1]
+
+
+@loop
+def _others_loop(values, out):
+    """out[n, i] = Σ_{j ≠ i} values[n, j], from what is behind it and what is before it: no subtraction."""
+    _tails_loop(values, out)
+    for n in range(out.shape[0]):
+        before = values[n, 0]
+        for i in range(1, out.shape[1]):
+            out[n, i] += before
+            before += values[n, i]
 
 
 def beta(a_q: ArrayLike, b_q: ArrayLike, a_p: ArrayLike, b_p: ArrayLike, *, device: str = "cpu") -> Any:
@@ -227,7 +227,7 @@ def beta_grad(
     )
 
 
-def dirichlet(concentration_q: ArrayLike, concentration_p: ArrayLike) -> Any:
+def dirichlet(concentration_q: ArrayLike, concentration_p: ArrayLike, *, device: str = "cpu") -> Any:
     """KL(Dirichlet(concentration_q) ‖ Dirichlet(concentration_p)) over the last axis, in nats.
 
     log Γ(Σq) − log Γ(Σp) + Σ_i log Γ(p_i) − log Γ(q_i) + (q_i − p_i)(ψ(q_i) − ψ(Σq)), as a sum of the
@@ -238,20 +238,32 @@ def dirichlet(concentration_q: ArrayLike, concentration_p: ArrayLike) -> Any:
     value overflow (shapes of 1e±308).
     """
     q, p, shape = _rows(concentration_q, concentration_p)
-    out = np.empty(shape[:-1], q.dtype)
-    _dirichlet_loop(q, p, out.reshape(-1))
-    return representable((out[()],))[0]
+    named = {"q": q, "p": p, **_rests(_tails_loop, q, p)}
+    sticks = {name: array[:, :-1] for name, array in named.items()}
+    with np.errstate(over="ignore"):
+        value = elementwise(on(device, _stick_loop, stick_kl), **sticks).sum(axis=-1)
+    return representable((value.reshape(shape[:-1])[()],))[0]
 
 
-def dirichlet_grad(concentration_q: ArrayLike, concentration_p: ArrayLike) -> tuple[Any, ...]:
+def dirichlet_grad(
+    concentration_q: ArrayLike, concentration_p: ArrayLike, *, device: str = "cpu"
+) -> tuple[Any, ...]:
     """Derivatives of `dirichlet` by both arguments, each (..., K) in the common shape.
 
     With d = p − q: by q_i, (Σd) ψ′(Σq) − d_i ψ′(q_i); by p_i, ψ(p_i) − ψ(q_i) − (ψ(Σp) − ψ(Σq)).
     """
     q, p, shape = _rows(concentration_q, concentration_p)
-    by_q, by_p = np.empty(shape, q.dtype), np.empty(shape, q.dtype)
-    _dirichlet_grad_loop(q, p, by_q.reshape(q.shape), by_p.reshape(q.shape))
-    return representable((by_q, by_p))
+    run = on(device, _slopes_loop, dirichlet_slopes)
+    grads = elementwise_outputs(run, 2, q=q, p=p, **_rests(_others_loop, q, p))
+    return representable(tuple(grad.reshape(shape) for grad in grads))
+
+
+def _rests(loop: Callable[..., None], q: FloatArray, p: FloatArray) -> dict[str, FloatArray]:
+    """What `loop` sums of the other components in each row of q, of p and of p − q."""
+    rests = np.empty((3, *q.shape), q.dtype)
+    for values, rest in zip((q, p, p - q), rests, strict=True):
+        loop(values, rest)
+    return dict(zip(("rest_q", "rest_p", "rest_d"), rests, strict=True))
 
 
 def _rows(

@@ -69,6 +69,18 @@ def bernoulli_kl_grad(q, p):
     return d_q, (p - q) / p / (one - p)
 
 
+@scalar
+def categorical_term(q, p):
+    """k(q, p)."""
+    return discrete_term(q, p, p - q)
+
+
+@scalar
+def categorical_term_grad(q, p):
+    """(log(q/p), 1 − q/p)."""
+    return log_ratio(q, p, p - q), type(q)(1) if q == 0 else (p - q) / p
+
+
 @loop
 def _bernoulli_loop(probs_q, probs_p, out):
     for i in range(out.shape[0]):
@@ -84,15 +96,13 @@ def _bernoulli_grad_loop(probs_q, probs_p, out):
 @loop
 def _term_loop(probs_q, probs_p, out):
     for i in range(out.shape[0]):
-        out[i] = discrete_term(probs_q[i], probs_p[i], probs_p[i] - probs_q[i])
+        out[i] = categorical_term(probs_q[i], probs_p[i])
 
 
 @loop
 def _term_grad_loop(probs_q, probs_p, out):
     for i in range(out.shape[1]):
-        q, p = probs_q[i], probs_p[i]
-        out[0, i] = log_ratio(q, p, p - q)
-        out[1, i] = type(q)(1) if q == 0 else (p - q) / p
+        out[0, i], out[1, i] = categorical_term_grad(probs_q[i], probs_p[i])
 
 
 def bernoulli(probs_q: ArrayLike, probs_p: ArrayLike, *, device: str = "cpu") -> Any:
@@ -119,7 +129,7 @@ def bernoulli_grad(probs_q: ArrayLike, probs_p: ArrayLike, *, device: str = "cpu
     )
 
 
-def categorical(probs_q: ArrayLike, probs_p: ArrayLike) -> Any:
+def categorical(probs_q: ArrayLike, probs_p: ArrayLike, *, device: str = "cpu") -> Any:
     """KL(Categorical(probs_q) ‖ Categorical(probs_p)), in nats, the categories on the last axis.
 
     Σ_i q_i log(q_i/p_i) with 0 log 0 = 0; +inf where some q_i > 0 = p_i. What is computed is Σ_i k(q_i, p_i),
@@ -129,17 +139,19 @@ def categorical(probs_q: ArrayLike, probs_p: ArrayLike) -> Any:
     probs (..., C), which broadcast; returns (...). Raises ValueError unless both are >= 0 and sum to one, to
     rounding, and for NaN, mixed dtypes, shapes that clash.
     """
-    return elementwise(_term_loop, **_simplex(probs_q, probs_p)).sum(axis=-1)
+    terms = elementwise(on(device, _term_loop, categorical_term), **_simplex(probs_q, probs_p))
+    return terms.sum(axis=-1)
 
 
-def categorical_grad(probs_q: ArrayLike, probs_p: ArrayLike) -> tuple[Any, ...]:
+def categorical_grad(probs_q: ArrayLike, probs_p: ArrayLike, *, device: str = "cpu") -> tuple[Any, ...]:
     """Derivatives of Σ_i k(q_i, p_i) by probs_q, probs_p, each (..., C): (log(q_i/p_i), 1 − q_i/p_i).
 
     Those of Σ_i q_i log(q_i/p_i) differ by the constants 1 and −1, which no change that keeps the sums can
     see. At zero, the first is −inf where q_i = 0 < p_i and +inf where p_i = 0; the second is 1 where q_i = 0
     and −inf where q_i > 0 = p_i.
     """
-    return elementwise_grad(_term_grad_loop, **_simplex(probs_q, probs_p))
+    run = on(device, _term_grad_loop, categorical_term_grad)
+    return elementwise_grad(run, **_simplex(probs_q, probs_p))
 
 
 def _unit_interval(probs_q: ArrayLike, probs_p: ArrayLike) -> dict[str, FloatArray]:

@@ -38,9 +38,9 @@ def scale_kl(scale_q, scale_p):
     if half < r < two:
         d = (scale_q - scale_p) / scale_p
         return half * log1p_deficit(d * (two + d))
-    if r > one:
-        return (half * r) * r - half + two * math.log(math.sqrt(scale_p) / math.sqrt(scale_q))
-    return half * (r * r - one) - two * math.log(math.sqrt(scale_q) / math.sqrt(scale_p))
+    smaller, larger = (scale_p, scale_q) if r > one else (scale_q, scale_p)
+    log_ratio = two * math.log(math.sqrt(smaller) / math.sqrt(larger))
+    return (half * r) * r - half + (log_ratio if r > one else -log_ratio)
 
 
 @scalar

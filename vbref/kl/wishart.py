@@ -27,7 +27,8 @@ from vbref.dist.multivariate_normal import cholesky, inverse_from_tril
 from vbref.kl.gamma import scaled_mean_kl
 from vbref.numerics import check
 from vbref.numerics.check import FloatArray
-from vbref.numerics.elementwise import elementwise
+from vbref.numerics.device import on
+from vbref.numerics.elementwise import elementwise, elementwise_outputs
 from vbref.numerics.jit import loop, scalar
 from vbref.numerics.special import (
     digamma_difference,
@@ -80,40 +81,50 @@ def shape_slope_p(nu_q, nu_p, row):
     return half * digamma_difference(half * (nu_q - row), half * (nu_p - row), half * (nu_p - nu_q))
 
 
+@scalar
+def row_kl(nu_q, nu_p, row, log_ratio):
+    """What row j = `row` adds to the KL, but for `off`."""
+    return scale_kl(nu_q, nu_p, log_ratio) + shape_kl(nu_q, nu_p, row)
+
+
+@scalar
+def row_slopes(nu_q, nu_p, row, excess, log_ratio):
+    """What it adds to the derivatives by ν_q and ν_p, but for `off` and log|M|."""
+    return slope_q(nu_q, nu_p, row, excess, log_ratio), shape_slope_p(nu_q, nu_p, row)
+
+
 @loop
 def _kl_loop(nu_q, nu_p, row, log_ratio, out):
     for i in range(out.shape[0]):
-        out[i] = scale_kl(nu_q[i], nu_p[i], log_ratio[i]) + shape_kl(nu_q[i], nu_p[i], row[i])
+        out[i] = row_kl(nu_q[i], nu_p[i], row[i], log_ratio[i])
 
 
 @loop
-def _slope_q_loop(nu_q, nu_p, row, excess, log_ratio, out):
-    for i in range(out.shape[0]):
-        out[i] = slope_q(nu_q[i], nu_p[i], row[i], excess[i], log_ratio[i])
+def _slopes_loop(nu_q, nu_p, row, excess, log_ratio, out):
+    for i in range(out.shape[1]):
+        out[0, i], out[1, i] = row_slopes(nu_q[i], nu_p[i], row[i], excess[i], log_ratio[i])
 
 
-@loop
-def _slope_p_loop(nu_q, nu_p, row, out):
-    for i in range(out.shape[0]):
-        out[i] = shape_slope_p(nu_q[i], nu_p[i], row[i])
-
-
-def wishart(df_q: ArrayLike, scale_q: ArrayLike, df_p: ArrayLike, scale_p: ArrayLike) -> Any:
+def wishart(
+    df_q: ArrayLike, scale_q: ArrayLike, df_p: ArrayLike, scale_p: ArrayLike, *, device: str = "cpu"
+) -> Any:
     """KL(W(df_q, scale_q) ‖ W(df_p, scale_p)), in nats, batched; W(ν, V) has mean νV.
 
     ½ν_q (tr V_p⁻¹V_q − D) − ½ν_p log|V_p⁻¹V_q| + log Γ_D(½ν_p) − log Γ_D(½ν_q) − ½(ν_p − ν_q) ψ_D(½ν_q).
 
     df (...) > D − 1, scale (..., D, D) symmetric positive definite, leading axes broadcast; returns the
-    leading shape. Relative accuracy is that of a triangular solve; equal arguments give 0. Raises
-    ValueError otherwise.
+    leading shape. Relative accuracy is that of a triangular solve; equal arguments give 0. The matrices'
+    algebra is the host's on any device. Raises ValueError otherwise.
     """
     nu_q, v_q, nu_p, v_p = _checked(df_q, scale_q, df_p, scale_p)
     _, log_ratio, off = _scale_ratio(v_q, v_p)
-    rows = _per_row(_kl_loop, nu_q, nu_p, v_q, log_ratio=log_ratio)
-    return (rows + nu_q / 2 * off)[()]
+    rows = elementwise(on(device, _kl_loop, row_kl), **_rows(nu_q, nu_p, v_q), log_ratio=log_ratio)
+    return (rows.sum(axis=-1) + nu_q / 2 * off)[()]
 
 
-def wishart_grad(df_q: ArrayLike, scale_q: ArrayLike, df_p: ArrayLike, scale_p: ArrayLike) -> tuple[Any, ...]:
+def wishart_grad(
+    df_q: ArrayLike, scale_q: ArrayLike, df_p: ArrayLike, scale_p: ArrayLike, *, device: str = "cpu"
+) -> tuple[Any, ...]:
     """Derivatives of `wishart` by df_q, scale_q, df_p, scale_p, in the broadcast leading shape.
 
     With δ = ν_p − ν_q: ½(tr V_p⁻¹V_q − D) − ¼δ Σ_j ψ′(½ν_q − h_j), ½(ν_q V_p⁻¹ − ν_p V_q⁻¹), ½ Σ_j [ψ(½ν_p −
@@ -124,8 +135,9 @@ def wishart_grad(df_q: ArrayLike, scale_q: ArrayLike, df_p: ArrayLike, scale_p: 
     """
     nu_q, v_q, nu_p, v_p = _checked(df_q, scale_q, df_p, scale_p)
     excess, log_ratio, off = _scale_ratio(v_q, v_p)
-    d_nu_q = off / 2 + _per_row(_slope_q_loop, nu_q, nu_p, v_q, excess=excess, log_ratio=log_ratio)
-    d_nu_p = _per_row(_slope_p_loop, nu_q, nu_p, v_q) - log_ratio.sum(axis=-1) / 2
+    rows = {**_rows(nu_q, nu_p, v_q), "excess": excess, "log_ratio": log_ratio}
+    by_q, by_p = elementwise_outputs(on(device, _slopes_loop, row_slopes), 2, **rows)
+    d_nu_q, d_nu_p = off / 2 + by_q.sum(axis=-1), by_p.sum(axis=-1) - log_ratio.sum(axis=-1) / 2
     x, y = nu_q[..., None, None] / 2, nu_p[..., None, None] / 2
     d, near = y - x, x < 2 * y  # else both differences are nearly −q
     inverse_q, inverse_p = (inverse_from_tril(np.linalg.cholesky(v)) for v in (v_q, v_p))
@@ -155,12 +167,10 @@ def _triangular_ratio(tril_q: FloatArray, tril_p: FloatArray) -> tuple[FloatArra
     return excess, 2 * (np.log(q) - np.log(p)), np.square(below).sum(axis=(-2, -1))
 
 
-def _per_row(
-    loop: Any, nu_q: FloatArray, nu_p: FloatArray, v_q: FloatArray, **more: FloatArray
-) -> FloatArray:
-    """The sum over j = 0, … D − 1 of what `loop` makes of ν_q, ν_p, j and `more`."""
-    rows = np.arange(v_q.shape[-1], dtype=v_q.dtype)
-    return elementwise(loop, nu_q=nu_q[..., None], nu_p=nu_p[..., None], row=rows, **more).sum(axis=-1)
+def _rows(nu_q: FloatArray, nu_p: FloatArray, v_q: FloatArray) -> dict[str, FloatArray]:
+    """ν_q, ν_p and j = 0, … D − 1, which broadcast."""
+    row = np.arange(v_q.shape[-1], dtype=v_q.dtype)
+    return {"nu_q": nu_q[..., None], "nu_p": nu_p[..., None], "row": row}
 
 
 def _t(matrix: FloatArray) -> FloatArray:
