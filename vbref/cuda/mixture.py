@@ -25,14 +25,16 @@ def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
     number = np.float64
     half, zero, lowest = number(0.5), number(0), number(-np.inf)
     products = d * (d + 1) // 2 if dense else d
-    entries = 1 + d + products
+    entries, index = 1 + d + products, np.uint64
+    # Rows of odd length: threads that read one place of their rows meet different banks.
+    gap_pitch, resp_pitch = d | 1, k | 1
 
     def gather(x, center, origins, shifts, roots, offsets, counts, firsts, seconds, entropies):
-        gaps = cuda.shared.array((rows, d), number)
-        resp = cuda.shared.array((rows, k), number)
+        gaps = cuda.shared.array((rows, gap_pitch), number)
+        resp = cuda.shared.array((rows, resp_pitch), number)
         parts = cuda.shared.array(rows, number)
         t, b = cuda.threadIdx.x, cuda.blockIdx.x
-        entropy = zero
+        own, entropy = index(t), zero
         for e in range(t, k * entries, rows):
             c, at = e // entries, e % entries
             if at == 0:
@@ -47,14 +49,13 @@ def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
                 gaps[t, j] = x[start + t, j] - center[j] if here else zero
             top = lowest
             for c in range(k):
-                rho = offsets[c]
+                of = index(c)
+                rho = offsets[of]
                 for i in range(d):
-                    y = shifts[c, i]
-                    if dense:
-                        for j in range(i + 1):
-                            y += roots[c, i * d + j] * (gaps[t, j] - origins[c, j])
-                    else:
-                        y += roots[c, i] * (gaps[t, i] - origins[c, i])
+                    y = shifts[of, index(i)]
+                    for j in range(0 if dense else i, i + 1):
+                        gap = gaps[own, index(j)] - origins[of, index(j)]
+                        y += roots[of, index(i * d + j if dense else i)] * gap
                     rho -= half * y * y
                 resp[t, c] = rho
                 top = rho if rho > top else top
@@ -73,7 +74,7 @@ def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
             for e in range(t, k * entries, rows):
                 c, at = e // entries, e % entries
                 # Entry 0 is Σ r, the next d are Σ r v_i, the rest Σ r v_i v_j with j ≤ i, or i = j.
-                i = at - 1
+                i = at - 1 if at > 0 else 0
                 j = i
                 if at > d:
                     i = at - 1 - d
@@ -84,12 +85,13 @@ def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
                             i += 1
                         j -= i * (i + 1) // 2
                 share = zero
+                of, first, second = index(c), index(i), index(j)
                 for u in range(rows):
-                    value = resp[u, c]
+                    value = resp[u, of]
                     if at > 0:
-                        value *= gaps[u, i] - origins[c, i]
+                        value *= gaps[u, first] - origins[of, first]
                     if at > d:
-                        value *= gaps[u, j] - origins[c, j]
+                        value *= gaps[u, second] - origins[of, second]
                     share += value
                 if at == 0:
                     counts[b, c] += share
@@ -117,9 +119,9 @@ def compiled(k: int, d: int, dense: bool, rows: int) -> Any:
 def rows_a_block(k: int, d: int) -> int:
     """The most rows a block whose gaps and responsibilities fit into shared memory; ValueError where none."""
     for rows in (4,) if device.SIMULATED else (128, 64, 32):
-        if 8 * rows * (k + d + 1) <= _SHARED_BYTES:
+        if 8 * rows * ((k | 1) + (d | 1) + 1) <= _SHARED_BYTES:
             return rows
-    raise ValueError(f"device='cuda' has no room for {k} components in {d} dimensions: K + D must be < 156")
+    raise ValueError(f"device='cuda' has no room for {k} components in {d} dimensions: K + D must be < 154")
 
 
 class Rows:
