@@ -147,19 +147,23 @@ def _type(argument: Any) -> Any:
     return numba.typeof(argument)
 
 
-def install() -> machine.World:
+@functools.cache
+def world() -> machine.World:
+    """The machine that `install` gives vbref's kernels."""
+    return machine.World()
+
+
+def install() -> None:
     """Let vbref's kernels run on a machine, until the process ends."""
-    world = machine.World()
     numba.config.FORCE_CUDA_CC = ARCHITECTURE
     numba.cuda.dispatcher.get_current_device = _Compiles
 
     def put(array: Any) -> Array:
-        new = Array(world, np.shape(array), np.asarray(array).dtype)
+        new = Array(world(), np.shape(array), np.asarray(array).dtype)
         new.copy_to_device(array)
         return new
 
     device.require = lambda: None
     graph.Graph, cuda.stream = Graph, Stream
-    device.kernel = functools.partial(Kernel, world)
-    device.empty, device.put = functools.partial(Array, world), put
-    return world
+    device.kernel = functools.partial(Kernel, world())
+    device.empty, device.put = functools.partial(Array, world()), put
