@@ -20,6 +20,20 @@ def test_another_word_is_refused():
         kl.multivariate_normal(np.zeros(1), np.eye(1), np.zeros(1), np.eye(1), device="tpu")
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("categorical", (np.array([0.5, 0.5]),) * 2),
+        ("dirichlet", (np.ones(3),) * 2),
+        ("wishart", (2.0, np.eye(2)) * 2),
+    ],
+)
+def test_another_word_is_refused_of_vectors_and_matrices_too(name, arguments):
+    for function in (getattr(kl, name), getattr(kl, f"{name}_grad")):
+        with pytest.raises(ValueError, match="device must be 'cpu' or 'cuda', was 'gpu'"):
+            function(*arguments, device="gpu")
+
+
 def test_training_refuses_another_word_and_what_the_device_lacks():
     model, x = VAE(5, 2, (3,)), np.ones((2, 5))
     rest = {"epochs": 1, "batch_size": 2, "rng": np.random.default_rng(0)}

@@ -51,6 +51,23 @@ def test_kl(name, dtype):
             assert_allclose(got, expected, rtol=5000 * eps, atol=5000 * eps)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["categorical", "dirichlet", "wishart"])
+def test_kl_of_vectors_and_matrices(name, dtype):
+    rng, eps = np.random.default_rng(0), np.finfo(dtype).eps
+    for n in SIZES[:3]:
+        q, p = rng.uniform(0.05, 5, (2, n, 6)).astype(dtype)
+        if name == "categorical":
+            q, p = (values / values.sum(axis=-1, keepdims=True) for values in (q, p))
+        cov = np.eye(3, dtype=dtype) + q[:, :3, None] * q[:, None, :3]
+        arguments = (3 + q[:, 0], cov, 3 + p[:, 0], 2 * cov) if name == "wishart" else (q, p)
+        got, expected = (getattr(kl, name)(*arguments, device=where) for where in ("cuda", "cpu"))
+        assert_allclose(got, expected, rtol=1000 * eps, atol=1000 * eps)
+        both = (getattr(kl, f"{name}_grad")(*arguments, device=where) for where in ("cuda", "cpu"))
+        for got, expected in zip(*both, strict=True):
+            assert_allclose(got, expected, rtol=5000 * eps, atol=5000 * eps)
+
+
 @pytest.mark.parametrize("d", [1, 2, 7, 16])
 def test_multivariate_normal(d):
     rng = np.random.default_rng(d)

@@ -5,7 +5,8 @@ tuple with one array an argument: the derivative of each value by its own copy o
 broadcast shape.
 
 `device="cuda"`, where there is the keyword, runs the same formulas on a GPU, on the same arrays of the host
-(`multivariate_normal` to D = 16); RuntimeError says what is missing where that cannot be.
+(`multivariate_normal` to D = 16; of `wishart` all but the matrices' algebra); RuntimeError says what is
+missing where that cannot be.
 """
 
 from vbref.kl.beta import beta, beta_grad, dirichlet, dirichlet_grad
