@@ -22,6 +22,10 @@ _config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
 SIMULATED = bool(_config.ENABLE_CUDASIM)
 
+# In innermost loops indices have no sign, and are counted by `while`: Numba's looks whether an index is
+# negative, and the counting of its `range`, take longer than what is done with the number.
+INDEX = np.uint64
+
 
 class Unavailable(RuntimeError):
     """CUDA was asked for and cannot run here; the message names what is missing."""

@@ -18,6 +18,7 @@ from numba import cuda
 
 from vbref.cuda import device, steps
 from vbref.cuda.activations import ACTIVATIONS
+from vbref.cuda.device import INDEX
 from vbref.cuda.network import Flat, Network
 from vbref.cuda.noise import NORMAL
 from vbref.cuda.training import supported
@@ -32,7 +33,7 @@ def fused(number: Any, activate: Any, width: int, samples: int, threads: int) ->
     """The kernel for hidden layers of at most `width` units, `samples` a tile, a multiple of _SAMPLES."""
     normal, zero, one, lowest = NORMAL[number], number(0), number(1), number(-np.inf)
     s_each, u_each, groups, stride = _SAMPLES, _UNITS, samples // _SAMPLES, threads
-    lanes, index = stride // groups, np.uint64
+    lanes = stride // groups
 
     def log_sums(x, h, flat, widths, offsets, seed, first, total_rows, count, out):
         hidden = cuda.shared.array((2, width, samples), number)
@@ -78,16 +79,18 @@ def fused(number: Any, activate: Any, width: int, samples: int, threads: int) ->
                     for u in range(u_each):
                         # Past the last unit its weights are read again, and what comes of them is not used.
                         unit = first_unit + u * lanes
-                        column = index(unit if unit < fan_out else fan_out - 1)
-                        places[u] = np.uint32(index(weight) + column)
+                        column = INDEX(unit if unit < fan_out else fan_out - 1)
+                        places[u] = np.uint32(INDEX(weight) + column)
                         for i in range(s_each):
-                            acc[u, i] = flat[index(bias) + column]
-                    for j in range(fan_in):
+                            acc[u, i] = flat[INDEX(bias) + column]
+                    j = INDEX(0)
+                    while j < INDEX(fan_in):
                         for u in range(u_each):
                             w = flat[places[u]]
                             places[u] = np.uint32(places[u] + row)
                             for i in range(s_each):
-                                acc[u, i] += w * hidden[index(below), index(j), index(base) + index(i)]
+                                acc[u, i] += w * hidden[INDEX(below), j, INDEX(base) + INDEX(i)]
+                        j += INDEX(1)
                     for u in range(u_each):
                         unit = first_unit + u * lanes
                         if unit < fan_out:

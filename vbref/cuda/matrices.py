@@ -12,6 +12,7 @@ import numpy as np
 from numba import cuda
 
 from vbref.cuda import device
+from vbref.cuda.device import INDEX
 from vbref.kl.normal import scale_kl
 from vbref.numerics.jit import scalar
 from vbref.numerics.special import log1p_deficit
@@ -23,21 +24,27 @@ _NEAR = 0.25
 @scalar
 def solve_lower(tril, rhs, column):
     """rhs[:, column] ← L⁻¹ rhs[:, column]."""
-    for i in range(tril.shape[0]):
-        value = rhs[i, column]
-        for k in range(i):
-            value -= tril[i, k] * rhs[k, column]
-        rhs[i, column] = value / tril[i, i]
+    own = INDEX(column)
+    for row in range(INDEX(tril.shape[0])):
+        value, k = rhs[row, own], INDEX(0)
+        while k < row:
+            value -= tril[row, k] * rhs[k, own]
+            k += INDEX(1)
+        rhs[row, own] = value / tril[row, row]
 
 
 @scalar
 def solve_upper(tril, rhs, column):
     """rhs[:, column] ← L⁻ᵀ rhs[:, column]."""
+    own = INDEX(column)
+    size = INDEX(tril.shape[0])
     for i in range(tril.shape[0] - 1, -1, -1):
-        value = rhs[i, column]
-        for k in range(i + 1, tril.shape[0]):
-            value -= tril[k, i] * rhs[k, column]
-        rhs[i, column] = value / tril[i, i]
+        row = INDEX(i)
+        value, k = rhs[row, own], INDEX(i + 1)
+        while k < size:
+            value -= tril[k, row] * rhs[k, own]
+            k += INDEX(1)
+        rhs[row, own] = value / tril[row, row]
 
 
 @scalar

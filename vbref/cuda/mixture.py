@@ -14,6 +14,7 @@ import numpy as np
 from numba import cuda
 
 from vbref.cuda import device, steps
+from vbref.cuda.device import INDEX
 from vbref.meanfield.mixture.statistics import Frame, Statistics, from_origins, gather_roots
 
 _SHARED_BYTES = 40_000
@@ -25,7 +26,7 @@ def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
     number = np.float64
     half, zero, lowest = number(0.5), number(0), number(-np.inf)
     products = d * (d + 1) // 2 if dense else d
-    entries, index = 1 + d + products, np.uint64
+    entries = 1 + d + products
     # Rows of odd length: threads that read one place of their rows meet different banks.
     gap_pitch, resp_pitch = d | 1, k | 1
 
@@ -34,7 +35,7 @@ def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
         resp = cuda.shared.array((rows, resp_pitch), number)
         parts = cuda.shared.array(rows, number)
         t, b = cuda.threadIdx.x, cuda.blockIdx.x
-        own, entropy = index(t), zero
+        own, entropy = INDEX(t), zero
         for e in range(t, k * entries, rows):
             c, at = e // entries, e % entries
             if at == 0:
@@ -49,13 +50,15 @@ def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
                 gaps[t, j] = x[start + t, j] - center[j] if here else zero
             top = lowest
             for c in range(k):
-                of = index(c)
+                of = INDEX(c)
                 rho = offsets[of]
                 for i in range(d):
-                    y = shifts[of, index(i)]
-                    for j in range(0 if dense else i, i + 1):
-                        gap = gaps[own, index(j)] - origins[of, index(j)]
-                        y += roots[of, index(i * d + j if dense else i)] * gap
+                    y = shifts[of, INDEX(i)]
+                    j, root = INDEX(0 if dense else i), INDEX(i * d if dense else i)
+                    while j <= INDEX(i):
+                        y += roots[of, root] * (gaps[own, j] - origins[of, j])
+                        j += INDEX(1)
+                        root += INDEX(1)
                     rho -= half * y * y
                 resp[t, c] = rho
                 top = rho if rho > top else top
@@ -85,14 +88,17 @@ def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
                             i += 1
                         j -= i * (i + 1) // 2
                 share = zero
-                of, first, second = index(c), index(i), index(j)
-                for u in range(rows):
+                of, first, second = INDEX(c), INDEX(i), INDEX(j)
+                first_origin, second_origin = origins[of, first], origins[of, second]
+                u = INDEX(0)
+                while u < INDEX(rows):
                     value = resp[u, of]
                     if at > 0:
-                        value *= gaps[u, first] - origins[of, first]
+                        value *= gaps[u, first] - first_origin
                     if at > d:
-                        value *= gaps[u, second] - origins[of, second]
+                        value *= gaps[u, second] - second_origin
                     share += value
+                    u += INDEX(1)
                 if at == 0:
                     counts[b, c] += share
                 elif at <= d:

@@ -16,7 +16,7 @@ from numba import cuda
 
 from vbref.cuda import device
 from vbref.cuda.activations import ACTIVATIONS
-from vbref.cuda.device import Tile
+from vbref.cuda.device import INDEX, Tile
 
 
 def plain(a, b, out):
@@ -60,19 +60,17 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
     A bias or a gate of length 0 is none. With A turned the product is a gradient by weights, and a bias is
     not read but set: to the sum of the rows of B, the gradient by it, which pass through the block anyway.
 
-    A thread's rows lie side by side, and are read as fours; its columns are `step` apart, so that those of its
-    neighbours lie side by side in `out`. Shared rows are four longer than the tile, so that threads that write
-    a column meet different banks. What comes next is on its way from memory while the block multiplies what it
-    has. Slices of a block share out the inner axis, and their sums are added at the end. Four steps of it
-    stand in one turn of the loop, and indices have no sign, so that none is looked at for being negative:
-    counting and looking would take longer than the products.
+    A thread's rows lie side by side, and are read as fours; its columns are `step` apart, so that those of
+    its neighbours lie side by side in `out`. Shared rows are four longer than the tile, so that threads that
+    write a column meet different banks. What comes next is on its way from memory while the block multiplies
+    what it has. Slices of a block share out the inner axis, and their sums are added at the end. Four steps
+    of it stand in one turn of the loop.
     """
     side, depth, micro, slices = tile.side, tile.depth, tile.micro, tile.slices
     step = side // micro
     pitch = side + 4
     threads = step * step * slices
-    share, turns, unroll = side * depth // threads, depth // slices, 4
-    zero, index = number(0), np.uint64
+    share, turns, unroll, zero = side * depth // threads, depth // slices, 4, number(0)
 
     @device.function
     def place(e, along_sides):
@@ -87,7 +85,7 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
         next_b = cuda.local.array(share, number)
         x, y, z = cuda.threadIdx.x, cuda.threadIdx.y, cuda.threadIdx.z
         t = (z * step + y) * step + x
-        mine, own_row, own_column = index(z * turns), index(y * micro), index(x)
+        mine, own_row, own_column = INDEX(z * turns), INDEX(y * micro), INDEX(x)
         # Rows lie along the grid's first axis, the only one with room for millions of blocks.
         row, column = cuda.blockIdx.x * side, cuda.blockIdx.y * side
         inner = a.shape[0] if turn_a else a.shape[1]
@@ -100,34 +98,34 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
                 e = g * threads + t
                 i, r = place(e, turn_a)
                 inside = start + i < inner and row + r < out.shape[0]
-                i, r = index(start + i), index(row + r)
+                i, r = INDEX(start + i), INDEX(row + r)
                 if turn_a:
                     next_a[g] = a[i, r] if inside else zero
                 else:
                     next_a[g] = a[r, i] if inside else zero
                 i, c = place(e, not turn_b)
                 inside = start + i < inner and column + c < out.shape[1]
-                i, c = index(start + i), index(column + c)
+                i, c = INDEX(start + i), INDEX(column + c)
                 if turn_b:
                     next_b[g] = b[c, i] if inside else zero
                 else:
                     next_b[g] = b[i, c] if inside else zero
             if start > 0:
                 for turn in range(0, turns, unroll):
-                    first = mine + index(turn)
+                    first = mine + INDEX(turn)
                     for u in range(unroll):
-                        q = first + index(u)
+                        q = first + INDEX(u)
                         for i in range(micro):
                             for j in range(micro):
-                                r, c = own_row + index(i), own_column + index(j * step)
+                                r, c = own_row + INDEX(i), own_column + INDEX(j * step)
                                 sums[i, j] += left[q, r] * right[q, c]
             cuda.syncthreads()
             for g in range(share):
                 e = g * threads + t
                 i, r = place(e, turn_a)
-                left[index(i), index(r)] = next_a[g]
+                left[INDEX(i), INDEX(r)] = next_a[g]
                 i, c = place(e, not turn_b)
-                right[index(i), index(c)] = next_b[g]
+                right[INDEX(i), INDEX(c)] = next_b[g]
                 own += next_b[g]  # with B as it lies a thread has one column: c = t % side
             cuda.syncthreads()
         for other in range(1, slices):
@@ -146,7 +144,7 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
                 for j in range(micro):
                     r, c = row + y * micro + i, column + x + j * step
                     if r < out.shape[0] and c < out.shape[1]:
-                        r, c = index(r), index(c)
+                        r, c = INDEX(r), INDEX(c)
                         value = sums[0, j]
                         if bias.shape[0] > 0 and not turn_a:
                             value += bias[c]
