@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import vbref
-from vbref import kl
+from vbref import evaluate, kl
 from vbref.models import VAE
 
 MODERATE = (0.0, 1.0, 0.5, 2.0)
@@ -43,10 +43,18 @@ def test_training_refuses_another_word_and_what_the_device_lacks():
         vbref.fit(model, x, **rest, validation=x, device="cuda")
 
 
+def test_annealing_refuses_another_word():
+    model = VAE(5, 2, (3,))
+    for run in (evaluate.annealed, evaluate.sandwich):
+        given = (np.ones((2, 5)), 0, (1,)) if run is evaluate.annealed else (2, 0, 1)
+        with pytest.raises(ValueError, match="device must be 'cpu' or 'cuda', was 'gpu'"):
+            run(model, model.init(0), *given, device="gpu")
+
+
 def test_cuda_is_imported_only_when_asked():
     code = (
         "import sys, vbref; vbref.kl.normal(0.0, 1.0, 0.0, 1.0, device='cpu');"
-        "vbref.models.VAE; vbref.evaluate.iwae; vbref.meanfield.GaussianMixture;"
+        "vbref.models.VAE; vbref.evaluate.iwae; vbref.evaluate.annealed; vbref.meanfield.GaussianMixture;"
         "assert not any(name.startswith('vbref.cuda') for name in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

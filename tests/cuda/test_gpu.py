@@ -175,14 +175,20 @@ def test_mixture(covariance):
 
 
 def test_annealing_agrees_with_importance_sampling():
-    from vbref.cuda.chains import annealed
-
     model, params, x = _world("iwae", "float64", 10)
     many = evaluate.iwae(model, params, x, np.random.default_rng(0), 20_000, device="cuda")
-    log_p, error = annealed(model, params, x, np.random.default_rng(1), 300, chains=64, leapfrog=5)
-    z = (log_p - many.per_datum) / np.hypot(error, many.noise)
+    found = evaluate.annealed(model, params, x, 1, (300,), chains=64, device="cuda")[300]
+    z = (found.per_datum - many.per_datum) / np.hypot(found.noise, many.noise)
     assert abs(z).max() < 5
     assert abs(z.mean()) < 4 / np.sqrt(len(z))
+
+
+def test_the_sandwich_closes():
+    model, params, _ = _world("iwae", "float64", 1)
+    gaps = [evaluate.sandwich(model, params, 50, 0, k, chains=16, device="cuda") for k in (10, 300)]
+    wide, narrow = (bounds.upper - bounds.lower for bounds in gaps)
+    assert narrow.mean() > -4 * narrow.std() / np.sqrt(50)
+    assert narrow.mean() < wide.mean() / 3
 
 
 def test_a_recorded_graph_takes_the_same_steps():

@@ -1,8 +1,8 @@
 """Grids of GPU threads over the same scalar functions as the CPU's loops.
 
 `device="cuda"` is a keyword of all KLs of `vbref.kl` and their gradients but kumaraswamy_beta_series, of
-`vbref.fit` and `vbref.evaluate.iwae` for a VAE with Bernoulli likelihood, and of `GaussianMixture.fit`.
-Nothing here is imported until it is asked for.
+`vbref.fit` and `vbref.evaluate`'s iwae, annealed and sandwich for a VAE with Bernoulli likelihood, and of
+`GaussianMixture.fit`. Nothing here is imported until it is asked for.
 In reading order:
 
 1. `device`: what a GPU needs before a kernel can run, and how many threads it gets.

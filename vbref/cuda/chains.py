@@ -17,6 +17,7 @@ from vbref.cuda.network import Flat, Network
 from vbref.cuda.noise import NORMAL, UNIFORM, filler
 from vbref.cuda.training import supported
 from vbref.evaluate import ais
+from vbref.models import door
 from vbref.models.vae import VAE
 from vbref.numerics.jit import scalar
 
@@ -126,7 +127,7 @@ class Chains:
         self.leapfrog, self.seed, self.used = leapfrog, np.uint64(seed), 0
         self.rows, self.count = len(x), len(x) * chains
         self.x = device.put(np.asarray(x, number))
-        self.params = Flat({name: params[name] for name in model.shapes()}, number)
+        self.params = Flat({name: params[name] for name in model.decoder.shapes()}, number)
         self.decoder = Network(model.decoder, self.count, self.params, self.params)
         shape = (self.count, model.latent_dim)
         self.z, self.p, self.z_old, self.g_old, self.g = (device.empty(shape, number) for _ in range(5))
@@ -140,6 +141,11 @@ class Chains:
     def restart(self) -> None:
         """New draws of the prior."""
         self._normals(self.z)
+        self.look()
+
+    def begin(self, z: Any) -> None:
+        """All chains of a row at its own z (N, D)."""
+        self.z.copy_to_device(np.tile(np.asarray(z, self.number), (self.count // self.rows, 1)))
         self.look()
 
     def look(self) -> None:
@@ -199,7 +205,10 @@ class Chains:
         return ais.StepSizes(betas, np.array(sizes))
 
     def anneal(self, betas: Any, sizes: ais.StepSizes) -> Any:
-        """log w (C, N) = Σ (β_t − β_t−1) ℓ(z_t−1) along the path; exp of it has the mean p(x)."""
+        """log w (C, N) = Σ (β_t − β_t−1) ℓ(z_t−1) along the path; exp of it has the mean p(x).
+
+        Back along the path, from exact posterior draws, it is minus `ais.reverse`'s.
+        """
         log_w = np.zeros((self.count // self.rows, self.rows))
         for t in range(1, len(betas)):
             log_lik = self.log_lik.copy_to_host().reshape(log_w.shape)
@@ -223,18 +232,35 @@ class Chains:
         steps.compiled(make, *options)[device.blocks(n), device.threads()](*arguments)
 
 
-def annealed(
-    model: VAE,
-    params: Mapping[str, Any],
-    x: Any,
-    rng: np.random.Generator,
-    k: int,
-    *,
-    chains: int,
-    leapfrog: int,
-) -> tuple[Any, Any]:
-    """log mean w (N,) of K-step AIS from N(0, I), with its standard error; as `evaluate.annealed`."""
-    run = Chains(model, params, x, chains=chains, leapfrog=leapfrog, seed=int(rng.integers(2**63)))
-    sizes = run.tune(ais.schedule(100))
-    run.restart()
-    return ais.log_mean(run.anneal(ais.schedule(k), sizes))
+class Tuned:
+    """What `evaluate.annealed.Tuned` is, on the device, with noise from a seed that `rng` gives."""
+
+    def __init__(
+        self,
+        model: VAE,
+        params: Mapping[str, Any],
+        x: Any,
+        rng: np.random.Generator,
+        *,
+        chains: int,
+        leapfrog: int,
+    ) -> None:
+        seed = int(rng.integers(2**63))
+        self.run = Chains(model, params, x, chains=chains, leapfrog=leapfrog, seed=seed)
+        self.sizes = self.run.tune(ais.schedule(100))
+
+    def forward(self, k: int) -> Any:
+        """log w (C, N) of k steps from N(0, I)."""
+        self.run.restart()
+        return _finite(self.run.anneal(ais.schedule(k), self.sizes))
+
+    def reverse(self, k: int, z: Any) -> Any:
+        """log w (C, N) of k steps back from z (N, D), exact posterior draws."""
+        self.run.begin(z)
+        return -_finite(self.run.anneal(ais.schedule(k)[::-1], self.sizes))
+
+
+def _finite(log_w: Any) -> Any:
+    if not np.isfinite(log_w).all():
+        raise door.Overflow("params must stay within what their dtype can hold: a weight's log is not finite")
+    return log_w
