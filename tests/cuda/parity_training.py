@@ -83,7 +83,7 @@ def test_tiles_fit_any_number_of_rows():
         assert down < 2**31
         assert across < 2**16
         assert np.prod(tile.block) in (128, 256)
-        assert tile.depth % (4 * tile.slices) == 0  # the loop over it has four steps in a turn
+        assert tile.depth % tile.slices == 0
 
 
 def test_every_activation_of_the_cpu_is_there():

@@ -63,14 +63,13 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
     A thread's rows lie side by side, and are read as fours; its columns are `step` apart, so that those of
     its neighbours lie side by side in `out`. Shared rows are four longer than the tile, so that threads that
     write a column meet different banks. What comes next is on its way from memory while the block multiplies
-    what it has. Slices of a block share out the inner axis, and their sums are added at the end. Four steps
-    of it stand in one turn of the loop.
+    what it has. Slices of a block share out the inner axis, and their sums are added at the end.
     """
     side, depth, micro, slices = tile.side, tile.depth, tile.micro, tile.slices
     step = side // micro
     pitch = side + 4
     threads = step * step * slices
-    share, turns, unroll, zero = side * depth // threads, depth // slices, 4, number(0)
+    share, turns, zero = side * depth // threads, depth // slices, number(0)
 
     @device.function
     def place(e, along_sides):
@@ -111,14 +110,13 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
                 else:
                     next_b[g] = b[i, c] if inside else zero
             if start > 0:
-                for turn in range(0, turns, unroll):
-                    first = mine + INDEX(turn)
-                    for u in range(unroll):
-                        q = first + INDEX(u)
-                        for i in range(micro):
-                            for j in range(micro):
-                                r, c = own_row + INDEX(i), own_column + INDEX(j * step)
-                                sums[i, j] += left[q, r] * right[q, c]
+                q = mine
+                while q < mine + INDEX(turns):
+                    for i in range(micro):
+                        for j in range(micro):
+                            r, c = own_row + INDEX(i), own_column + INDEX(j * step)
+                            sums[i, j] += left[q, r] * right[q, c]
+                    q += INDEX(1)
             cuda.syncthreads()
             for g in range(share):
                 e = g * threads + t
