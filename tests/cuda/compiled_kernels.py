@@ -11,11 +11,11 @@ import os
 import re
 import shutil
 import subprocess
-from typing import ClassVar
 
 import numba.cuda.dispatcher
 import numpy as np
 import pytest
+from emulator.device import NoDevice
 from kernels import every
 from numba import cuda
 
@@ -30,17 +30,11 @@ SPREAD = (
 )
 
 
-class _Device:
-    """What Numba asks of the current device while it compiles a nested call."""
-
-    compute_capability: ClassVar[tuple[int, int]] = (9, 0)
-
-
 @pytest.fixture(autouse=True)
 def _no_device(monkeypatch, architecture):
     monkeypatch.setattr(numba.config, "FORCE_CUDA_CC", architecture)
-    monkeypatch.setattr(_Device, "compute_capability", architecture)
-    monkeypatch.setattr(numba.cuda.dispatcher, "get_current_device", _Device)
+    monkeypatch.setattr(NoDevice, "compute_capability", architecture)
+    monkeypatch.setattr(numba.cuda.dispatcher, "get_current_device", NoDevice)
 
 
 def _chosen(number, architecture):

@@ -49,9 +49,6 @@ def fused(number: Any, activate: Any, width: int, samples: int, threads: int) ->
         for tile in range(split * samples, count, cuda.gridDim.y * samples):
             for i in range(s_each):
                 scores[i] = zero
-            for s in range(t, samples, stride):
-                parts[s, 0] = zero
-            cuda.syncthreads()
             for e in range(t, d * samples, stride):
                 j, s = e // samples, e % samples
                 k = tile + s

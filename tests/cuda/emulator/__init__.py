@@ -12,7 +12,8 @@ watched, as compute-sanitizer does on a GPU:
 In reading order: `text` reads PTX into basic blocks, `arithmetic` is its instructions on arrays of lanes,
 `memory` is what they read and write, `machine` runs a grid, `device` stands in for `vbref.cuda.device`.
 
-It follows the PTX ISA manual, except that ex2.approx is exact to rounding, that rcp.approx.ftz.f64 keeps the
-upper half of the exact word, and that what ptxas may contract further is not. It knows the instructions that
-our kernels have, and refuses others by name.
+It follows the PTX ISA manual, except that approximations are exact to rounding (rcp.approx.ftz.f64 keeps the
+upper half of the word), and that what ptxas may contract further is not. It knows the instructions that our
+kernels have, with their modifiers, and refuses others by name. What it cannot see: an array of ours that is
+overrun into the next view of the same memory, and what depends on the order of threads without a race.
 """

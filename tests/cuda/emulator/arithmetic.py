@@ -1,6 +1,7 @@
 """What instructions compute: of their modifiers and of sources, typed arrays of lanes.
 
-Integers wrap, as NumPy's do. A fused multiply-add is rounded once, by the processor's own.
+Integers wrap, as NumPy's do. A fused multiply-add is rounded once, by the processor's own. Modifiers that
+are not in `MODIFIERS` are refused by name, so that none is passed over.
 """
 
 from collections.abc import Callable
@@ -12,8 +13,7 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 TYPES = {
-    "pred": np.bool_, "b8": np.uint8, "u8": np.uint8, "s8": np.int8, "b16": np.uint16, "u16": np.uint16,
-    "s16": np.int16, "b32": np.uint32, "u32": np.uint32, "s32": np.int32, "f32": np.float32,
+    "pred": np.bool_, "b32": np.uint32, "u32": np.uint32, "s32": np.int32, "f32": np.float32,
     "b64": np.uint64, "u64": np.uint64, "s64": np.int64, "f64": np.float64,
 }  # fmt: skip
 
@@ -34,24 +34,31 @@ def _fma(a, b, c):
     return _fused(a, b, c)
 
 
-def _towards(parts: tuple[str, ...], exact: Any) -> Any:
-    """float64 to float32, towards zero or −∞; what is here is exact in float64."""
-    near = exact.astype(np.float32)
-    over = near > exact if "rm" in parts else np.abs(near) > np.abs(exact)
-    return np.where(over, np.nextafter(near, np.float32(-np.inf if "rm" in parts else 0)), near)
+def _add(parts: tuple[str, ...], a: Any, b: Any) -> Any:
+    if "rz" in parts:
+        return _directed(parts, np.asarray(a, np.float64), np.asarray(b, np.float64))
+    return a + b
 
 
-def _float(exactly: Callable[..., Any]) -> Callable[..., Any]:
-    """An operation on floats, in their type, or from float64 where another rounding is asked for."""
+def _multiply_add(parts: tuple[str, ...], a: Any, b: Any, c: Any) -> Any:
+    if "rm" in parts:  # of two float32 the product is exact in float64
+        return _directed(parts, np.multiply(a, b, dtype=np.float64), np.asarray(c, np.float64))
+    return _fma(a, b, c)
 
-    def operation(parts: tuple[str, ...], *values: Any) -> Any:
-        if {"rm", "rz"} & {*parts}:
-            if parts[-1] != "f32":
-                raise NotImplementedError(f"float64 rounded by {parts}")
-            return _towards(parts, exactly(*(np.asarray(value, np.float64) for value in values)))
-        return _flushed(parts, exactly(*(_flushed(parts, value) for value in values)))
 
-    return operation
+def _directed(parts: tuple[str, ...], a: Any, b: Any) -> Any:
+    """a + b to float32, towards zero or −∞, by the sum in float64 and what that leaves out."""
+    if parts[-1] != "f32":
+        raise NotImplementedError("float64 rounded in a direction")
+    total = a + b
+    back = total - a
+    left_out = (a - (total - back)) + (b - back)
+    near = total.astype(np.float32)
+    down = np.ones(near.shape, bool) if "rm" in parts else total > 0
+    beyond = np.where(down, near > total, near < total)
+    just = (near == total) & np.where(down, left_out < 0, left_out > 0)
+    inward = np.nextafter(near, np.where(down, np.float32(-np.inf), np.float32(np.inf)))
+    return np.where(beyond | just, inward, near)
 
 
 def _flushed(parts: tuple[str, ...], value: Any) -> Any:
@@ -68,10 +75,14 @@ def _reciprocal(parts: tuple[str, ...], x: Any) -> Any:
     return y
 
 
+def _power_of_two(parts: tuple[str, ...], x: Any) -> Any:
+    return _flushed(parts, np.exp2(_flushed(parts, x).astype(np.float64)).astype(np.float32))
+
+
 def _multiply(parts: tuple[str, ...], a: Any, b: Any) -> Any:
     kind = parts[-1]
     if kind[0] == "f":
-        return _float(np.multiply)(parts, a, b)
+        return a * b
     if "wide" in parts:
         wide = TYPES[kind[0] + str(2 * int(kind[1:]))]
         return np.asarray(a, wide) * np.asarray(b, wide)
@@ -95,7 +106,7 @@ def _high(a: Any, b: Any) -> Any:
 def _divide(parts: tuple[str, ...], a: Any, b: Any) -> Any:
     """Of integers towards zero."""
     if parts[-1][0] == "f":
-        return _float(np.divide)(parts, a, b)
+        return a / b
     if np.any(np.asarray(b) == 0):
         raise ZeroDivisionError("an integer divided by zero")
     quotient = a // b
@@ -131,48 +142,63 @@ def _compare(parts: tuple[str, ...], a: Any, b: Any) -> Any:
     return _COMPARED[word.removesuffix("u")](a, b) | (a != a) | (b != b)
 
 
-_ROUNDED = {"rni": np.rint, "rmi": np.floor, "rzi": np.trunc, "rpi": np.ceil}
+_ROUNDED = {"rni": np.rint, "rmi": np.floor, "rzi": np.trunc}
 
 
-def convert(parts: tuple[str, ...], x: Any) -> Any:
+def _convert(parts: tuple[str, ...], x: Any) -> Any:
     """cvt.rounding.to.from."""
     to, source = parts[-2:]
     if "sat" in parts:
-        return np.where(np.isnan(x), 0, np.clip(x, 0, 1)).astype(TYPES[to])
+        if to[0] != "f":
+            raise NotImplementedError("integers that saturate")
+        return np.where(x > 0, np.minimum(x, 1), 0).astype(TYPES[to])
     for name, rounded in _ROUNDED.items():
         if name in parts:
             x = rounded(x)
     if to[0] in "us" and source[0] == "f":
-        return _whole(x, TYPES[to])
-    return _flushed(parts, x.astype(TYPES[to]))
+        return _whole(x, np.dtype(TYPES[to]))
+    return x.astype(TYPES[to])
 
 
 def _whole(x: Any, to: Any) -> Any:
-    """A whole number in a type of integers: the nearest that it has, and 0 for NaN."""
+    """The nearest integer of this type to a whole number. NaN is 0, or the top bit where a type has 64."""
     span, wide = np.iinfo(to), x.astype(np.float64)
     inside = (wide >= float(span.min)) & (wide < float(span.max) + 1)
-    ends = np.where(wide > 0, span.max, span.min)
-    return np.where(np.isnan(x), 0, np.where(inside, np.where(inside, wide, 0).astype(to), ends)).astype(to)
+    ends = np.where(wide > 0, to.type(span.max), to.type(span.min))
+    top = np.array([1], f"u{to.itemsize}") << (8 * to.itemsize - 1)
+    unknown = top.view(to) if 8 in (to.itemsize, x.dtype.itemsize) else to.type(0)
+    return np.where(np.isnan(x), unknown, np.where(inside, np.where(inside, wide, 0).astype(to), ends))
 
 
 def _choose(parts: tuple[str, ...], a: Any, b: Any, predicate: Any) -> Any:
     return np.where(predicate, a, b)
 
 
+def _largest(parts: tuple[str, ...], a: Any, b: Any) -> Any:
+    """Of a number and NaN the number, of two zeros the positive one."""
+    if parts[-1][0] != "f":
+        return np.maximum(a, b)
+    return np.where((a == b) & np.signbit(a), b, np.where(a == b, a, np.fmax(a, b)))
+
+
+def _smallest(parts: tuple[str, ...], a: Any, b: Any) -> Any:
+    return -_largest(parts, -a, -b) if parts[-1][0] == "f" else np.minimum(a, b)
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    "add": lambda parts, a, b: _float(np.add)(parts, a, b) if parts[-1][0] == "f" else a + b,
-    "sub": lambda parts, a, b: _float(np.subtract)(parts, a, b) if parts[-1][0] == "f" else a - b,
+    "add": _add,
+    "sub": lambda parts, a, b: a - b,
     "mul": _multiply,
-    "fma": _float(_fma),
+    "fma": _multiply_add,
     "div": _divide,
     "rem": _remainder,
     "rcp": _reciprocal,
-    "sqrt": _float(np.sqrt),
-    "ex2": _float(np.exp2),
+    "sqrt": lambda parts, a: np.sqrt(a),
+    "ex2": _power_of_two,
     "neg": lambda parts, a: -a,
     "abs": lambda parts, a: np.abs(a),
-    "min": lambda parts, a, b: np.fmin(a, b),
-    "max": lambda parts, a, b: np.fmax(a, b),
+    "min": _smallest,
+    "max": _largest,
     "copysign": lambda parts, sign, size: np.copysign(size, sign),
     "and": lambda parts, a, b: a & b,
     "or": lambda parts, a, b: a | b,
@@ -182,5 +208,17 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "shr": lambda parts, a, by: _shift(parts, a, by, np.right_shift),
     "setp": _compare,
     "selp": _choose,
-    "cvt": convert,
+    "cvt": _convert,
 }
+
+MODIFIERS: dict[str, set[str]] = {
+    "add": {"rn", "rz"}, "sub": {"rn"}, "mul": {"rn", "lo", "hi", "wide"}, "fma": {"rn", "rm"}, "div": {"rn"},
+    "rcp": {"rn", "approx", "ftz"}, "sqrt": {"rn"}, "ex2": {"approx", "ftz"}, "cvt": {"rn", "sat", *_ROUNDED},
+    "setp": {*_COMPARED, *(f"{word}u" for word in _COMPARED)}, "mov": set(), "cvta": {"to", "global"},
+    "ld": {"param", "shared", "global", "nc", "v2", "v4"}, "st": {"param", "shared", "global", "v2", "v4"},
+}  # fmt: skip
+
+
+def known(op: str, parts: tuple[str, ...]) -> bool:
+    """Whether this is an instruction that the machine has, with all its modifiers."""
+    return (op in OPERATIONS or op in MODIFIERS) and {*parts} <= TYPES.keys() | MODIFIERS.get(op, set())

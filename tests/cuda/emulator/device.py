@@ -16,7 +16,7 @@ from vbref.cuda import device, graph
 ARCHITECTURE = (9, 0)
 
 
-class _Compiles:
+class NoDevice:
     """What Numba asks of the current device while it compiles a nested call."""
 
     compute_capability = ARCHITECTURE
@@ -55,6 +55,7 @@ class Array:
 
     def copy_to_host(self, out: Any = None) -> Any:
         """What kernels wrote."""
+        _not_recording()
         found = self._world.memory.contents(self.address, self.nbytes).view(self.dtype).reshape(self.shape)
         if out is None:
             return found
@@ -63,8 +64,7 @@ class Array:
 
     def copy_to_device(self, source: Any, stream: Any = 0) -> None:
         """Write it from the host, or from another array."""
-        if Graph.recording is not None:
-            raise NotImplementedError("copies in a graph")
+        _not_recording()
         host = source.copy_to_host() if isinstance(source, Array) else np.asarray(source)
         if host.shape != self.shape or host.dtype != self.dtype:
             raise ValueError(f"{host.dtype} {host.shape} for {self.dtype} {self.shape}")
@@ -86,6 +86,7 @@ class Kernel:
 
     def __getitem__(self, configuration: Any) -> Callable[..., None]:
         grid, block = (_three(part) for part in configuration[:2])
+        stream = configuration[2] if len(configuration) > 2 else 0
 
         def run(*arguments: Any) -> None:
             flat: list[Any] = []
@@ -95,8 +96,11 @@ class Kernel:
             launch = machine.Launch(program, self.py_func.__name__, grid, block, flat)
             if Graph.recording is None:
                 launch.run(self._world)
-            else:
-                Graph.recording.append(functools.partial(launch.run, self._world))
+                return
+            calls, recorded = Graph.recording
+            if stream is not recorded:
+                raise NotImplementedError("a launch that is not on the stream that is recorded")
+            calls.append(functools.partial(launch.run, self._world))
 
         return run
 
@@ -110,10 +114,11 @@ class Kernel:
 class Graph:
     """In place of `vbref.cuda.graph.Graph`: launches with the arguments that they were recorded with."""
 
-    recording: ClassVar[list[Callable[[], None]] | None] = None
+    recording: ClassVar[tuple[list[Callable[[], None]], Any] | None] = None
 
     def __init__(self, record: Callable[[], None], stream: Any) -> None:
-        self._calls = Graph.recording = []
+        self._calls: list[Callable[[], None]] = []
+        Graph.recording = self._calls, stream
         try:
             record()
         finally:
@@ -123,6 +128,11 @@ class Graph:
         """Replay it."""
         for call in self._calls:
             call()
+
+
+def _not_recording() -> None:
+    if Graph.recording is not None:
+        raise NotImplementedError("copies in a graph")
 
 
 class Stream:
@@ -156,7 +166,7 @@ def world() -> machine.World:
 def install() -> None:
     """Let vbref's kernels run on a machine, until the process ends."""
     numba.config.FORCE_CUDA_CC = ARCHITECTURE
-    numba.cuda.dispatcher.get_current_device = _Compiles
+    numba.cuda.dispatcher.get_current_device = NoDevice
 
     def put(array: Any) -> Array:
         new = Array(world(), np.shape(array), np.asarray(array).dtype)

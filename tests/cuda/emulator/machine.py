@@ -12,7 +12,8 @@ from emulator.text import Block, Immediate, Instruction, Operand, Pack, Program,
 from emulator.traffic import WARP, Traffic
 
 _EVERY = slice(None)
-_REGISTER_BYTES = 2**28
+_ROOM = 2**28  # bytes, about, for the registers and the shared memory of what runs at a time
+_POISON = np.uint64(0xA5A5A5A5A5A5A5A5)
 _SHARED = 48 * 1024  # bytes that a block may have without asking
 _WINDOW = 2**16  # where a block's shared memory lies, with gaps in it
 _GAP = 256  # between two arrays of it, that one that is overrun shows
@@ -20,10 +21,10 @@ _GAP = 256  # between two arrays of it, that one that is overrun shows
 
 @dataclass
 class World:
-    """What outlasts a launch: global memory, programs' own arrays in it, the time, and what is counted."""
+    """What outlasts a launch: global memory, programs' tables in it, the time, and what is counted."""
 
     memory: Memory = field(default_factory=lambda: Memory(2**29, "global", across=True))
-    symbols: dict[str, int] = field(default_factory=dict)
+    tables: dict[bytes, int] = field(default_factory=dict)
     epoch: int = 1
     traffic: Traffic | None = None
 
@@ -41,20 +42,24 @@ class Launch:
     def run(self, world: World) -> None:
         """As many blocks at a time as there is room for their registers; none waits for another."""
         blocks, threads = int(np.prod(self.grid)), int(np.prod(self.block))
-        if min(*self.grid, *self.block) < 1 or threads > 1024 or max(self.grid[1:]) > 65535:
+        beyond = threads > 1024 or self.block[2] > 64 or self.grid[0] >= 2**31 or max(self.grid[1:]) >= 2**16
+        if beyond or min(*self.grid, *self.block) < 1:
             raise Fault(f"{self.name}: no device runs a grid {self.grid} of blocks {self.block}")
-        for symbol, array in self.program.globals.items():
-            if array.contents and symbol not in world.symbols:
-                world.symbols[symbol] = world.memory.allocate(array.size)
-                world.memory.fill(world.symbols[symbol], np.frombuffer(array.contents, np.uint8))
         registers = 1 + sum(len(block.instructions) for block in self.program.blocks)
-        at_once, since = max(1, _REGISTER_BYTES // (8 * registers * threads)), world.epoch
+        at_once, since = max(1, _ROOM // (8 * registers * threads + _WINDOW)), world.epoch
         for first in range(0, blocks, at_once):
-            Part(world, self, range(first, min(first + at_once, blocks)), since).run()
+            part = Part(world, self, range(first, min(first + at_once, blocks)), since)
+            try:
+                part.run()
+            finally:
+                world.epoch = int(part.epoch.max()) + 1
 
 
 class Part:
-    """Some blocks of a grid, whole ones, of a launch that began at epoch `since`."""
+    """Some blocks of a grid, whole ones, of a launch that began at epoch `since`.
+
+    Parts of a grid run one after the other, and race all the same: only epochs before `since` are over.
+    """
 
     def __init__(self, world: World, launch: Launch, blocks: range, since: int) -> None:
         self.world, self.launch, self.since = world, launch, since
@@ -62,7 +67,8 @@ class Part:
         self.lanes = np.arange(self.threads * len(blocks))
         self.number = self.lanes + blocks.start * self.threads
         self.block, within = self.number // self.threads, self.number % self.threads
-        self.warp = self.block * -(-self.threads // WARP) + within // WARP
+        # Whole warps to a block: a place // WARP is a warp.
+        self.place = self.block * (-(-self.threads // WARP) * WARP) + within
         self.epoch = np.full(len(self.lanes), world.epoch)
         self.registers: dict[str, Any] = {
             parameter: np.full(len(self.lanes), value)
@@ -72,10 +78,12 @@ class Part:
             **_places("tid", within, launch.block), **_places("ctaid", self.block, launch.grid),
         }  # fmt: skip
         self.same = {**_sizes("ntid", launch.block), **_sizes("nctaid", launch.grid)}
-        self.same |= {symbol: np.uint64(address) for symbol, address in world.symbols.items()}
         self.shared = Memory(_WINDOW * len(blocks), "shared", across=False)
         self.window = ((self.block - blocks.start) * _WINDOW).astype(np.uint64)
         self._lay_out(len(blocks))
+        for symbol, array in launch.program.globals.items():
+            if array.contents:
+                self.same[symbol] = np.uint64(_table(world, array.contents))
 
     def _lay_out(self, blocks: int) -> None:
         """Give each shared array of the program a place in every block's window."""
@@ -103,7 +111,6 @@ class Part:
                     _join(waiting, at + 1, lanes)
                 elif block.kind == "jump":
                     self._jump(block, at, lanes, ready)
-        self.world.epoch = int(self.epoch.max()) + 1
 
     def _jump(self, block: Block, at: int, lanes: Any, ready: dict[int, Any]) -> None:
         target = at + 1 if block.target is None else block.target
@@ -131,13 +138,14 @@ class Part:
 
     def _block(self, block: Block, lanes: Any) -> None:
         if self.world.traffic:
-            self.world.traffic.note(block.instructions, self.warp[lanes])
+            self.world.traffic.note(block, self.place[lanes])
         for instruction in block.instructions:
             try:
                 self._step(instruction, lanes)
-            except (Fault, NotImplementedError, ZeroDivisionError, KeyError) as error:
+            except Exception as error:
                 place = f"{self.launch.name}, line {instruction.line} of its PTX"
-                raise Fault(f"{place}: {error}") from error
+                what = f"there is no {error}" if isinstance(error, KeyError) else error
+                raise Fault(f"{place}: {what}") from error
 
     def _step(self, instruction: Instruction, lanes: Any) -> None:
         op, parts, operands = instruction.op, instruction.parts, instruction.operands
@@ -145,20 +153,23 @@ class Part:
             self._access(op, parts, operands, lanes)
         elif op in ("mov", "cvta"):
             self._move(parts[-1], *operands, lanes)
-        elif op in OPERATIONS:
+        else:
             target, *sources = operands
             kinds = _kinds(op, parts, len(sources))
             values = [self._read(source, kind, lanes) for source, kind in zip(sources, kinds, strict=True)]
             self._write(target, OPERATIONS[op](parts, *values), lanes)
-        else:
-            raise NotImplementedError(f"no instruction {op}.{'.'.join(parts)} here")
 
     def _access(self, op: str, parts: tuple[str, ...], operands: tuple[Operand, ...], lanes: Any) -> None:
-        """ld.space.type and st.space.type, of one number or of several side by side."""
+        """ld.space.type and st.space.type, of one number or of several side by side.
+
+        A parameter of the entry or of a call is a register here, which its name moves from and to.
+        """
         space, kind = parts[0], parts[-1]
         place, target = (operands[1], operands[0]) if op == "ld" else operands
         registers = target.parts if isinstance(target, Pack) else (target,)
         if space == "param":
+            if place.offset:
+                raise NotImplementedError("a parameter of several parts")
             name = Register(place.base.name)
             self._move(kind, *((*registers, name) if op == "ld" else (name, *registers)), lanes)
             return
@@ -166,8 +177,12 @@ class Part:
         size = np.dtype(TYPES[kind]).itemsize
         start = self._read(place.base, "u64", lanes) + np.uint64(place.offset % 2**64)
         start = np.broadcast_to(start, who.number.shape)
+        if (start % np.uint64(size * len(registers))).any():
+            raise Fault(
+                f"{space} address {start[0]}: not a multiple of the {size * len(registers)} bytes at once"
+            )
         if self.world.traffic:
-            self.world.traffic.access(space, op, start, size * len(registers), self.warp[lanes])
+            self.world.traffic.access(space, op, start, size * len(registers), self.place[lanes])
         for i, register in enumerate(registers):
             memory, address = self._memory(space, start + np.uint64(i * size), lanes)
             if op == "ld":
@@ -179,8 +194,6 @@ class Part:
         """What lies behind an address, and where in it."""
         if space == "global":
             return self.world.memory, address
-        if space != "shared":
-            raise NotImplementedError(f"no {space} memory here")
         if (address >= _WINDOW).any():
             raise Fault("an address outside of the block's shared memory")
         return self.shared, address + self.window[lanes]
@@ -211,9 +224,21 @@ class Part:
     def _write(self, target: Register, value: Any, lanes: Any) -> None:
         if value.dtype != bool:
             value = value.view(f"u{value.dtype.itemsize}")
-        if target.name not in self.registers:
-            self.registers[target.name] = np.zeros(len(self.lanes), value.dtype)
-        self.registers[target.name][lanes] = value
+        register = self.registers.get(target.name)
+        if register is None:
+            # Not zeros: lanes that never write it have anything there.
+            register = self.registers[target.name] = np.full(len(self.lanes), _POISON).astype(value.dtype)
+        if register.dtype != value.dtype:
+            raise TypeError(f"{value.dtype} for {target.name}, which is {register.dtype}")
+        register[lanes] = value
+
+
+def _table(world: World, contents: bytes) -> int:
+    """Where these bytes lie in global memory."""
+    if contents not in world.tables:
+        world.tables[contents] = world.memory.allocate(len(contents))
+        world.memory.fill(world.tables[contents], np.frombuffer(contents, np.uint8))
+    return world.tables[contents]
 
 
 def _join(queue: dict[int, Any], at: int, lanes: Any) -> None:

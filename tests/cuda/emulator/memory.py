@@ -24,7 +24,11 @@ class Fault(Exception):
 
 @dataclass(frozen=True)
 class Threads:
-    """Who makes an access, a number for each: of the thread in the grid, of its block, of barriers met."""
+    """Who makes an access, and when: the thread's number in the grid, its block's, and the epoch.
+
+    Epochs are counted from launch to launch and, for each block, from barrier to barrier: what two threads of
+    a block do in one epoch has no order.
+    """
 
     number: Any
     block: Any
@@ -49,7 +53,7 @@ class Memory:
         """The address of so many new bytes, none of them written."""
         room = _room(size)
         if self._freed.get(room):
-            address = self._freed[room].pop()
+            address = self._freed[room].pop(0)  # the oldest, so that a use after its end is seen for long
         else:
             address, self._next = self._next, self._next + room
         if address + room > len(self.bytes):

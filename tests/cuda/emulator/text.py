@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from emulator.arithmetic import known
+
 SPECIAL = re.compile(r"%(?:tid|ntid|ctaid|nctaid)\.[xyz]")
 
 
@@ -105,14 +107,16 @@ _OWN = re.compile(r"%\w+|\$[\w$]+|\b(?:param|retval)\d+\b")
 
 def program(ptx: str) -> Program:
     """The one entry of a module."""
-    if ".local" in ptx:
-        raise NotImplementedError("local memory: a kernel of ours has no stack")
     ptx = re.sub(r"//[^\n]*", "", ptx)
+    if re.search(r"^\s*\.(local|loc)\b", ptx, re.MULTILINE):
+        raise NotImplementedError("local memory, which a kernel of ours has not, or lines of a source")
     functions, entries = _functions(ptx)
     (entry,) = entries
     blocks = _blocks(functions, entry)
     memory: dict[str, dict[str, Array]] = {"shared": {}, "global": {}}
     for space, bits, name, count, contents in _DECLARED.findall(ptx):
+        if contents and bits != "8":
+            raise NotImplementedError(f"{name}: contents that are no bytes")
         start = bytes(int(value) for value in contents.split(",")) if contents else None
         memory[space][name] = Array(int(bits) // 8 * int(count or 1), start)
     return Program(functions[entry].parameters, blocks, memory["shared"], memory["global"])
@@ -199,15 +203,18 @@ def _append(blocks: list[Block], line: int, statement: str) -> None:
     if match is None:
         raise NotImplementedError(f"line {line}: {statement}: no statement that is known")
     guarded, negated, register, op, parts, rest = match.groups()
+    if op == "bar" and (parts, rest.strip()) != (".sync", "0"):
+        raise NotImplementedError(f"line {line}: {statement}: no barrier of the whole block")
     kind = {"bra": "jump", "bar": "barrier", "ret": "exit", "exit": "exit"}.get(op)
-    if kind is None:
-        if guarded:
-            raise NotImplementedError(f"line {line}: {statement}: a predicate on what is no jump")
-        operands = tuple(_operand(word) for word in _split(rest))
-        blocks[-1].instructions.append(Instruction(op, tuple(parts.split(".")[1:]), operands, line))
-        return
-    if kind != "jump" and guarded:
+    if guarded and kind != "jump":
         raise NotImplementedError(f"line {line}: {statement}: a predicate on what is no jump")
+    if kind is None:
+        modifiers = tuple(parts.split(".")[1:])
+        if not known(op, modifiers):
+            raise NotImplementedError(f"line {line}: {statement}: an instruction that is not known")
+        operands = tuple(_operand(word) for word in _split(rest))
+        blocks[-1].instructions.append(Instruction(op, modifiers, operands, line))
+        return
     block = blocks[-1]
     block.kind, block.line = kind, line
     block.target = rest.strip() if kind == "jump" else None

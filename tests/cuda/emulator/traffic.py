@@ -24,18 +24,21 @@ class Traffic:
         self.bytes: Counter[str] = Counter()
         self.shared_accesses = self.shared_turns = 0
 
-    def note(self, instructions: Any, warps: Any) -> None:
-        """A block of instructions was run by lanes of these warps, which are sorted."""
-        count = 1 + int(np.count_nonzero(np.diff(warps)))
-        for instruction in instructions:
+    def note(self, block: Any, places: Any) -> None:
+        """A block of instructions was run by these lanes: places // WARP is their warp, and sorted."""
+        count = 1 + int(np.count_nonzero(np.diff(places // WARP)))
+        for instruction in block.instructions:
             self.instructions[".".join((instruction.op, *instruction.parts))] += count
+        if block.line:
+            self.instructions[block.kind] += count
 
-    def access(self, space: str, op: str, address: Any, size: int, warps: Any) -> None:
-        """An access by lanes of these warps, of so many bytes each."""
+    def access(self, space: str, op: str, address: Any, size: int, places: Any) -> None:
+        """An access by these lanes, of so many bytes each."""
         if space == "global":
-            self.bytes[op] += SECTOR * _distinct(address // SECTOR, warps)
+            self.bytes[op] += SECTOR * _distinct(address // SECTOR, places // WARP)
         else:
-            accesses, turns = _turns(address // 4, size // 4, warps)
+            # As many lanes at a time as could fill the banks: of 8 bytes, half a warp.
+            accesses, turns = _turns(address // 4, places // (4 * _BANKS // size))
             self.shared_accesses += accesses
             self.shared_turns += turns
 
@@ -62,13 +65,13 @@ def _distinct(places, warps):
 
 
 @njit(cache=True)
-def _turns(words, width, warps):
-    """(accesses that a turn could serve, turns): so many lanes at a time as fill the banks."""
+def _turns(words, groups):
+    """(accesses that a turn could serve, turns) of lanes, group by group."""
     accesses = turns = 0
     start = 0
     while start < len(words):
         end = start
-        while end < len(words) and warps[end] == warps[start] and end - start < _BANKS // width:
+        while end < len(words) and groups[end] == groups[start]:
             end += 1
         taken = np.zeros(_BANKS, np.int64)
         for i in range(start, end):
