@@ -154,7 +154,7 @@ class Chains:
         score = steps.compiled(steps.weights, self.number, size, False)
         # Without weights, h is not read: z stands in for it.
         score[self.count, size](logits, self.x, self.z, self.z, self.clock, self.seed, self.log_lik)
-        self._each(steps.cotangent, (), logits.size, logits, self.x, self.ones)
+        steps.compiled(steps.cotangent)[self.count, size](logits, self.x, self.ones)
         self.g.copy_to_device(self.decoder.backward(logits, input_grad=True, weight_grad=False))
 
     def move(self, beta: float, sizes: Any) -> Any:

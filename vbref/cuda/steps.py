@@ -13,6 +13,7 @@ import numpy as np
 from numba import cuda
 
 from vbref.cuda import device
+from vbref.cuda.device import INDEX
 from vbref.cuda.noise import NORMAL, UNIFORM
 from vbref.kl.normal import standard_normal_kl, standard_normal_kl_grad
 from vbref.numerics.jit import scalar
@@ -133,9 +134,10 @@ def weights(number: Any, threads: int, weighted: bool) -> Any:
         parts = cuda.shared.array(threads, number)
         r, t = cuda.blockIdx.x, cuda.threadIdx.x
         n, d = r % x.shape[0], z.shape[1]
-        total = zero
-        for j in range(t, logits.shape[1], threads):
-            total += log_bernoulli(x[n, j], logits[r, j])
+        total, j = zero, INDEX(t)
+        while j < INDEX(logits.shape[1]):
+            total += log_bernoulli(x[INDEX(n), j], logits[INDEX(r), j])
+            j += INDEX(threads)
         if weighted:
             for j in range(t, d, threads):
                 epsilon = normal(seed, clock[2] + r * d + j)
@@ -196,11 +198,12 @@ def elbo_bound(number: Any, threads: int) -> Any:
 
 
 def cotangent(logits, x, c):
-    """logits[r, j] ← c_r (x_nj − σ(logits[r, j])), the derivative of Σ c_r log p(x_n | z_r)."""
-    i = cuda.grid(1)
-    if i < logits.shape[0] * logits.shape[1]:
-        r, j = i // logits.shape[1], i % logits.shape[1]
-        logits[r, j] = c[r] * (x[r % x.shape[0], j] - sigmoid(logits[r, j]))
+    """logits[r, j] ← c_r (x_nj − σ(logits[r, j])), the slope of Σ c_r log p(x_n | z_r); a block a row."""
+    r, j = INDEX(cuda.blockIdx.x), INDEX(cuda.threadIdx.x)
+    n, share = INDEX(cuda.blockIdx.x % x.shape[0]), c[r]
+    while j < INDEX(logits.shape[1]):
+        logits[r, j] = share * (x[n, j] - sigmoid(logits[r, j]))
+        j += INDEX(cuda.blockDim.x)
 
 
 def posterior(number: Any, weighted: bool, width: int, height: int) -> Any:

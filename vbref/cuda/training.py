@@ -150,7 +150,7 @@ class Step:
         log_weights[self.samples, size, t.stream](logits, self.x, h, self.z, t.clock, t.seed, self.c)
         bound = steps.compiled(steps.iwae_bound if weighted else steps.elbo_bound, t.number, size)
         bound[self.rows, size, t.stream](self.c, h, self.values)
-        self._each(steps.cotangent, (), logits.size, logits, self.x, self.c)
+        steps.compiled(steps.cotangent)[self.samples, size, t.stream](logits, self.x, self.c)
         d_z = self.decoder.backward(logits, input_grad=True)
         block = steps.strip()
         posterior = steps.compiled(steps.posterior, t.number, weighted, *block)
