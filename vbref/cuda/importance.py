@@ -29,113 +29,151 @@ _SHARED_BYTES = 40_000  # of the 48 KiB that a block may have without asking
 _BLOCKS = 4 * 132  # what keeps a large GPU busy
 
 
+def draws(number: Any, samples: int, threads: int) -> Any:
+    """A device function: z of a tile into hidden[0], and each sample's log p(z) − log q(z | x) into parts."""
+    normal, zero = NORMAL[number], number(0)
+
+    def draw(h, n, row, rows, tile, seed, hidden, parts):
+        t, d = cuda.threadIdx.x, h.shape[1] // 2
+        for e in range(t, d * samples, threads):
+            j, s = e // samples, e % samples
+            epsilon = normal(seed, ((tile + s) * rows + row) * d + j)
+            z = steps.draw(h[n, j], h[n, d + j], epsilon)
+            hidden[0, j, s] = z
+            hidden[1, j, s] = steps.log_ratio(z, h[n, d + j], epsilon)
+        cuda.syncthreads()
+        for s in range(t, samples, threads):
+            ratio = zero
+            for j in range(d):
+                ratio += hidden[1, j, s]
+            parts[s, 0] = ratio
+        cuda.syncthreads()
+
+    return device.function(draw)
+
+
+def layer(number: Any, activate: Any, groups: int, lanes: int) -> Any:
+    """A device function: hidden[below] through one layer into the other half, or the last layer's scores.
+
+    A thread has a group of samples, and every `lanes`-th unit; so many of both at a time lie in registers.
+    """
+
+    def forward(x, n, flat, weight, bias, fan_in, fan_out, below, last, hidden, scores):
+        acc = cuda.local.array((_UNITS, _SAMPLES), number)
+        places = cuda.local.array(_UNITS, np.uint32)
+        t, row = cuda.threadIdx.x, np.uint32(fan_out)
+        base, source, target = INDEX(t % groups * _SAMPLES), INDEX(below), INDEX(1 - below)
+        for first in range(t // groups, fan_out, lanes * _UNITS):
+            for u in range(_UNITS):
+                # Past the last unit its weights are read again, and what comes of them is not used.
+                unit = first + u * lanes
+                column = INDEX(unit if unit < fan_out else fan_out - 1)
+                places[u] = np.uint32(INDEX(weight) + column)
+                for i in range(_SAMPLES):
+                    acc[u, i] = flat[INDEX(bias) + column]
+            j = INDEX(0)
+            while j < INDEX(fan_in):
+                for u in range(_UNITS):
+                    w = flat[places[u]]
+                    places[u] = np.uint32(places[u] + row)
+                    for i in range(_SAMPLES):
+                        acc[u, i] += w * hidden[source, j, base + INDEX(i)]
+                j += INDEX(1)
+            for u in range(_UNITS):
+                unit = first + u * lanes
+                if unit < fan_out:
+                    for i in range(_SAMPLES):
+                        if last:
+                            scores[i] += steps.log_bernoulli(x[n, unit], acc[0, i])
+                        else:
+                            hidden[target, INDEX(unit), base + INDEX(i)] = activate(acc[0, i])
+                # The next unit moves to the front: registers have no index that is found at run time.
+                for v in range(1, _UNITS):
+                    for i in range(_SAMPLES):
+                        acc[v - 1, i] = acc[v, i]
+        cuda.syncthreads()
+
+    return device.function(forward)
+
+
+def gathered(number: Any, samples: int, threads: int) -> Any:
+    """A device function: the threads' scores, added into parts[:, 0]."""
+    zero, groups = number(0), samples // _SAMPLES
+
+    def gather(scores, parts):
+        t = cuda.threadIdx.x
+        for i in range(_SAMPLES):
+            parts[t % groups * _SAMPLES + i, t] = scores[i]
+        cuda.syncthreads()
+        for s in range(t, samples, threads):
+            log_w = zero
+            for u in range(s // _SAMPLES, threads, groups):
+                log_w += parts[s, u]
+            parts[s, 0] = log_w
+        cuda.syncthreads()
+
+    return device.function(gather)
+
+
+def carried(number: Any) -> Any:
+    """A device function: max, Σ e^(log w − max) and Σ e^2(log w − max) with so many more log-weights."""
+    one, lowest = number(1), number(-np.inf)
+
+    def carry(parts, count, top, total, squares):
+        for s in range(count):
+            log_w = parts[s, 0]
+            if log_w > top:
+                shrink = steps.exponential(top - log_w)
+                total = total * shrink + one
+                squares = squares * shrink * shrink + one
+                top = log_w
+            elif log_w != lowest:  # true for NaN, which the sums must show
+                w = steps.exponential(log_w - top)
+                total += w
+                squares += w * w
+        return top, total, squares
+
+    return device.function(carry)
+
+
 def fused(number: Any, activate: Any, width: int, samples: int, threads: int) -> Any:
     """The kernel for hidden layers of at most `width` units, `samples` a tile, a multiple of _SAMPLES."""
-    normal, zero, one, lowest = NORMAL[number], number(0), number(1), number(-np.inf)
-    s_each, u_each, groups, stride = _SAMPLES, _UNITS, samples // _SAMPLES, threads
-    lanes = stride // groups
+    zero, lowest, groups = number(0), number(-np.inf), samples // _SAMPLES
+    draw, gather, carry = draws(number, samples, threads), gathered(number, samples, threads), carried(number)
+    forward = layer(number, activate, groups, threads // groups)
 
     def log_sums(x, h, flat, widths, offsets, seed, first, total_rows, count, out):
         hidden = cuda.shared.array((2, width, samples), number)
-        parts = cuda.shared.array((samples, stride), number)
-        acc = cuda.local.array((u_each, s_each), number)
-        places = cuda.local.array(u_each, np.uint32)
-        scores = cuda.local.array(s_each, number)
+        parts = cuda.shared.array((samples, threads), number)
+        scores = cuda.local.array(_SAMPLES, number)
         n, split, t = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
-        d, layers = widths[0], widths.shape[0] - 1
-        group = t % groups
-        base = group * s_each
         top, total, squares = lowest, zero, zero
+        last = widths.shape[0] - 2
         for tile in range(split * samples, count, cuda.gridDim.y * samples):
-            for i in range(s_each):
-                scores[i] = zero
-            for e in range(t, d * samples, stride):
-                j, s = e // samples, e % samples
-                k = tile + s
-                epsilon = normal(seed, (k * total_rows + first + n) * d + j)
-                z = steps.draw(h[n, j], h[n, d + j], epsilon)
-                hidden[0, j, s] = z
-                hidden[1, j, s] = steps.log_ratio(z, h[n, d + j], epsilon)
+            draw(h, n, first + n, total_rows, tile, seed, hidden, parts)
+            for i in range(_SAMPLES):
+                scores[i] = parts[t * _SAMPLES + i, 0] if t < groups else zero
             cuda.syncthreads()
-            for s in range(t, samples, stride):
-                ratio = zero
-                for j in range(d):
-                    ratio += hidden[1, j, s]
-                parts[s, 0] = ratio
-            cuda.syncthreads()
-            if t // groups == 0:
-                for i in range(s_each):
-                    scores[i] = parts[base + i, 0]
-            for layer in range(layers):
-                fan_in, fan_out = widths[layer], widths[layer + 1]
-                row = np.uint32(fan_out)
-                weight, bias = offsets[2 * layer], offsets[2 * layer + 1]
-                last = layer == layers - 1
-                below, above = layer % 2, (layer + 1) % 2
-                for first_unit in range(t // groups, fan_out, lanes * u_each):
-                    for u in range(u_each):
-                        # Past the last unit its weights are read again, and what comes of them is not used.
-                        unit = first_unit + u * lanes
-                        column = INDEX(unit if unit < fan_out else fan_out - 1)
-                        places[u] = np.uint32(INDEX(weight) + column)
-                        for i in range(s_each):
-                            acc[u, i] = flat[INDEX(bias) + column]
-                    j = INDEX(0)
-                    while j < INDEX(fan_in):
-                        for u in range(u_each):
-                            w = flat[places[u]]
-                            places[u] = np.uint32(places[u] + row)
-                            for i in range(s_each):
-                                acc[u, i] += w * hidden[INDEX(below), j, INDEX(base) + INDEX(i)]
-                        j += INDEX(1)
-                    for u in range(u_each):
-                        unit = first_unit + u * lanes
-                        if unit < fan_out:
-                            for i in range(s_each):
-                                if last:
-                                    scores[i] += steps.log_bernoulli(x[n, unit], acc[0, i])
-                                else:
-                                    hidden[above, unit, base + i] = activate(acc[0, i])
-                        # The next unit moves to the front: registers have no index that is found at run time.
-                        for v in range(1, u_each):
-                            for i in range(s_each):
-                                acc[v - 1, i] = acc[v, i]
-                cuda.syncthreads()
-            for i in range(s_each):
-                parts[base + i, t] = scores[i]
-            cuda.syncthreads()
-            for s in range(t, samples, stride):
-                log_w = zero
-                for u in range(s // s_each, stride, groups):
-                    log_w += parts[s, u]
-                parts[s, s // s_each] = log_w
-            cuda.syncthreads()
+            for i in range(last + 1):
+                weight, bias = offsets[2 * i], offsets[2 * i + 1]
+                forward(x, n, flat, weight, bias, widths[i], widths[i + 1], i % 2, i == last, hidden, scores)
+            gather(scores, parts)
             if t == 0:
-                for s in range(samples):
-                    if tile + s < count:
-                        log_w = parts[s, s // s_each]
-                        if log_w > top:
-                            shrink = steps.exponential(top - log_w)
-                            total = total * shrink + one
-                            squares = squares * shrink * shrink + one
-                            top = log_w
-                        elif log_w != lowest:  # true for NaN, which the sums must show
-                            w = steps.exponential(log_w - top)
-                            total += w
-                            squares += w * w
+                left = count - tile
+                top, total, squares = carry(parts, left if left < samples else samples, top, total, squares)
             cuda.syncthreads()
         if t == 0:
             out[n, split, 0] = top
             out[n, split, 1] = total
             out[n, split, 2] = squares
 
-    return log_sums
+    return device.kernel(log_sums)
 
 
 @functools.cache
 def compiled(number: Any, activation: str, width: int, samples: int, threads: int) -> Any:
     """`fused`, compiled."""
-    return device.kernel(fused(number, ACTIVATIONS[activation][0], width, samples, threads))
+    return fused(number, ACTIVATIONS[activation][0], width, samples, threads)
 
 
 def shape(number: Any, width: int) -> tuple[int, int]:
