@@ -6,6 +6,7 @@ that would widen a float32.
 """
 
 import functools
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -119,8 +120,18 @@ class Tile:
 
     @property
     def block(self) -> tuple[int, int, int]:
-        """Threads a block."""
+        """A block's size."""
         return self.side // self.micro, self.side // self.micro, self.slices
+
+    @property
+    def threads(self) -> int:
+        """Threads a block."""
+        return math.prod(self.block)
+
+    @property
+    def share(self) -> int:
+        """Numbers of a tile of A, or of B, that a thread moves."""
+        return self.side * self.depth // self.threads
 
     def grid(self, rows: int, columns: int) -> tuple[int, int]:
         """Blocks that cover an output of so many rows and columns."""

@@ -54,27 +54,106 @@ def tiled(side: int, number: Any) -> Any:
     return product
 
 
+def mover(tile: Tile, number: Any, inner_first: bool) -> tuple[Any, Any]:
+    """Device functions: a block's next share of a matrix into registers, and from there into shared memory.
+
+    Consecutive threads take what lies side by side in memory: numbers of the inner axis, unless that comes
+    first. What comes next is on its way from memory while the block multiplies what it has.
+    """
+    side, depth, threads, share, zero = tile.side, tile.depth, tile.threads, tile.share, number(0)
+
+    @device.function
+    def place(e):
+        return (e // side, e % side) if inner_first else (e % depth, e // depth)
+
+    def fetch(matrix, start, inner, first, limit, t, mine):
+        for g in range(share):
+            i, r = place(g * threads + t)
+            inside = start + i < inner and first + r < limit
+            i, r = INDEX(start + i), INDEX(first + r)
+            if inner_first:
+                mine[g] = matrix[i, r] if inside else zero
+            else:
+                mine[g] = matrix[r, i] if inside else zero
+
+    def keep(mine, t, shared):
+        for g in range(share):
+            i, r = place(g * threads + t)
+            shared[INDEX(i), INDEX(r)] = mine[g]
+
+    return device.function(fetch), device.function(keep)
+
+
+def multiplier(tile: Tile) -> tuple[Any, Any]:
+    """Device functions: a slice's products of what lies in shared memory, and the sum of all slices in the first.
+
+    A thread's rows lie side by side, and are read as fours; its columns are `step` apart, so that those of
+    its neighbours lie side by side in the output.
+    """
+    micro, step, turns, slices = tile.micro, tile.side // tile.micro, tile.depth // tile.slices, tile.slices
+
+    def multiply(left, right, sums):
+        row, column = INDEX(cuda.threadIdx.y * micro), INDEX(cuda.threadIdx.x)
+        q = INDEX(cuda.threadIdx.z * turns)
+        end = q + INDEX(turns)
+        while q < end:
+            for i in range(micro):
+                for j in range(micro):
+                    sums[i, j] += left[q, row + INDEX(i)] * right[q, column + INDEX(j * step)]
+            q += INDEX(1)
+
+    def add_slices(shared, sums):
+        x, y, z = cuda.threadIdx.x, cuda.threadIdx.y, cuda.threadIdx.z
+        for other in range(1, slices):
+            if z == other:
+                for i in range(micro):
+                    for j in range(micro):
+                        shared[y * micro + i, x + j * step] = sums[i, j]
+            cuda.syncthreads()
+            if z == 0:
+                for i in range(micro):
+                    for j in range(micro):
+                        sums[i, j] += shared[y * micro + i, x + j * step]
+            cuda.syncthreads()
+
+    return device.function(multiply), device.function(add_slices)
+
+
+def writer(tile: Tile, with_bias: bool, activate: Any, slope: Any) -> Any:
+    """A device function: out = φ(sums + bias) φ'(gate), where a bias and a gate are given."""
+    micro, step = tile.micro, tile.side // tile.micro
+
+    def write(sums, row, column, bias, gate, out):
+        for i in range(micro):
+            for j in range(micro):
+                r, c = row + cuda.threadIdx.y * micro + i, column + cuda.threadIdx.x + j * step
+                if r < out.shape[0] and c < out.shape[1]:
+                    r, c = INDEX(r), INDEX(c)
+                    value = sums[0, j]
+                    if with_bias and bias.shape[0] > 0:
+                        value += bias[c]
+                    value = activate(value)
+                    if gate.shape[0] > 0:
+                        value *= slope(gate[r, c])
+                    out[r, c] = value
+            # The next row moves to the front: registers have no index that is found at run time.
+            for v in range(1, micro):
+                for j in range(micro):
+                    sums[v - 1, j] = sums[v, j]
+
+    return device.function(write)
+
+
 def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, slope: Any) -> Any:
     """out = φ(A B + bias) φ'(gate), where a bias and a gate are given; A and B turned as said.
 
     A bias or a gate of length 0 is none. With A turned the product is a gradient by weights, and a bias is
     not read but set: to the sum of the rows of B, the gradient by it, which pass through the block anyway.
-
-    A thread's rows lie side by side, and are read as fours; its columns are `step` apart, so that those of
-    its neighbours lie side by side in `out`. Shared rows are four longer than the tile, so that threads that
-    write a column meet different banks. What comes next is on its way from memory while the block multiplies
-    what it has. Slices of a block share out the inner axis, and their sums are added at the end.
     """
-    side, depth, micro, slices = tile.side, tile.depth, tile.micro, tile.slices
-    step = side // micro
-    pitch = side + 4
-    threads = step * step * slices
-    share, turns, zero = side * depth // threads, depth // slices, number(0)
-
-    @device.function
-    def place(e, along_sides):
-        # Consecutive threads take what lies side by side in memory.
-        return (e // side, e % side) if along_sides else (e % depth, e // depth)
+    side, depth, micro, threads, share = tile.side, tile.depth, tile.micro, tile.threads, tile.share
+    pitch, zero = side + 4, number(0)  # threads that write a column meet different banks
+    (fetch_a, keep_a), (fetch_b, keep_b) = mover(tile, number, turn_a), mover(tile, number, not turn_b)
+    (multiply, add_slices), write = multiplier(tile), writer(tile, not turn_a, activate, slope)
 
     def product(a, b, bias, gate, out):
         left = cuda.shared.array((depth, pitch), number)
@@ -83,8 +162,7 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
         next_a = cuda.local.array(share, number)
         next_b = cuda.local.array(share, number)
         x, y, z = cuda.threadIdx.x, cuda.threadIdx.y, cuda.threadIdx.z
-        t = (z * step + y) * step + x
-        mine, own_row, own_column = INDEX(z * turns), INDEX(y * micro), INDEX(x)
+        t = (z * cuda.blockDim.y + y) * cuda.blockDim.x + x
         # Rows lie along the grid's first axis, the only one with room for millions of blocks.
         row, column = cuda.blockIdx.x * side, cuda.blockIdx.y * side
         inner = a.shape[0] if turn_a else a.shape[1]
@@ -93,67 +171,19 @@ def blocked(tile: Tile, number: Any, turn_a: bool, turn_b: bool, activate: Any, 
             for j in range(micro):
                 sums[i, j] = zero
         for start in range(0, inner + depth, depth):
-            for g in range(share):
-                e = g * threads + t
-                i, r = place(e, turn_a)
-                inside = start + i < inner and row + r < out.shape[0]
-                i, r = INDEX(start + i), INDEX(row + r)
-                if turn_a:
-                    next_a[g] = a[i, r] if inside else zero
-                else:
-                    next_a[g] = a[r, i] if inside else zero
-                i, c = place(e, not turn_b)
-                inside = start + i < inner and column + c < out.shape[1]
-                i, c = INDEX(start + i), INDEX(column + c)
-                if turn_b:
-                    next_b[g] = b[c, i] if inside else zero
-                else:
-                    next_b[g] = b[i, c] if inside else zero
+            fetch_a(a, start, inner, row, out.shape[0], t, next_a)
+            fetch_b(b, start, inner, column, out.shape[1], t, next_b)
             if start > 0:
-                q = mine
-                while q < mine + INDEX(turns):
-                    for i in range(micro):
-                        for j in range(micro):
-                            r, c = own_row + INDEX(i), own_column + INDEX(j * step)
-                            sums[i, j] += left[q, r] * right[q, c]
-                    q += INDEX(1)
+                multiply(left, right, sums)
             cuda.syncthreads()
+            keep_a(next_a, t, left)
+            keep_b(next_b, t, right)
             for g in range(share):
-                e = g * threads + t
-                i, r = place(e, turn_a)
-                left[INDEX(i), INDEX(r)] = next_a[g]
-                i, c = place(e, not turn_b)
-                right[INDEX(i), INDEX(c)] = next_b[g]
-                own += next_b[g]  # with B as it lies a thread has one column: c = t % side
+                own += next_b[g]  # with B as it lies a thread has one column: t % side
             cuda.syncthreads()
-        for other in range(1, slices):
-            if z == other:
-                for i in range(micro):
-                    for j in range(micro):
-                        left[y * micro + i, x + j * step] = sums[i, j]
-            cuda.syncthreads()
-            if z == 0:
-                for i in range(micro):
-                    for j in range(micro):
-                        sums[i, j] += left[y * micro + i, x + j * step]
-            cuda.syncthreads()
+        add_slices(left, sums)
         if z == 0:
-            for i in range(micro):
-                for j in range(micro):
-                    r, c = row + y * micro + i, column + x + j * step
-                    if r < out.shape[0] and c < out.shape[1]:
-                        r, c = INDEX(r), INDEX(c)
-                        value = sums[0, j]
-                        if bias.shape[0] > 0 and not turn_a:
-                            value += bias[c]
-                        value = activate(value)
-                        if gate.shape[0] > 0:
-                            value *= slope(gate[r, c])
-                        out[r, c] = value
-                # The next row moves to the front: registers have no index that is found at run time.
-                for v in range(1, micro):
-                    for j in range(micro):
-                        sums[v - 1, j] = sums[v, j]
+            write(sums, row, column, bias, gate, out)
         if turn_a:
             left[t // side, t % side] = own
             cuda.syncthreads()
