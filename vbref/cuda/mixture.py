@@ -21,84 +21,113 @@ _SHARED_BYTES = 40_000
 _BLOCKS = 4 * 132
 
 
-def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
-    """The kernel for K, D, full or diagonal roots (K, D D or D), of blocks of `rows` threads."""
+def responsible(k: int, d: int, dense: bool) -> Any:
+    """A device function: a row's responsibilities, and their entropy, log Σ w − Σ w log w / Σ w."""
     number = np.float64
     half, zero, lowest = number(0.5), number(0), number(-np.inf)
-    products = d * (d + 1) // 2 if dense else d
-    entries = 1 + d + products
+
+    def respond(gaps, origins, shifts, roots, offsets, resp, here):
+        t, top = INDEX(cuda.threadIdx.x), lowest
+        for c in range(k):
+            of = INDEX(c)
+            rho = offsets[of]
+            for i in range(d):
+                y = shifts[of, INDEX(i)]
+                j, root = INDEX(0 if dense else i), INDEX(i * d if dense else i)
+                while j <= INDEX(i):
+                    y += roots[of, root] * (gaps[t, j] - origins[of, j])
+                    j += INDEX(1)
+                    root += INDEX(1)
+                rho -= half * y * y
+            resp[t, of] = rho
+            top = rho if rho > top else top
+        total = slope = zero
+        for c in range(k):
+            gap = resp[t, INDEX(c)] - top
+            w = steps.exponential(gap)
+            resp[t, INDEX(c)] = w
+            total += w
+            slope += w * gap
+        for c in range(k):
+            resp[t, INDEX(c)] = resp[t, INDEX(c)] / total if here else zero
+        return steps.logarithm(total) - slope / total if here else zero
+
+    return device.function(respond)
+
+
+def placed(d: int, dense: bool) -> Any:
+    """A device function: (i, j) of an entry. 0 is Σ r, the next d are Σ r v_i, the rest Σ r v_i v_j, j ≤ i.
+
+    Where roots are diagonal, there is i = j alone.
+    """
+
+    def place(at):
+        if at <= d:
+            i = at - 1 if at > 0 else 0
+            return i, i
+        i = j = at - 1 - d
+        if dense:
+            i = 0
+            while (i + 1) * (i + 2) // 2 <= j:
+                i += 1
+            j -= i * (i + 1) // 2
+        return i, j
+
+    return device.function(place)
+
+
+def summed(d: int, rows: int) -> Any:
+    """A device function: the sum of an entry's r, r v_i or r v_i v_j over a tile's rows, v from the origin."""
+    zero = np.float64(0)
+
+    def add(gaps, origins, resp, c, at, i, j):
+        of, first, second = INDEX(c), INDEX(i), INDEX(j)
+        first_origin, second_origin = origins[of, first], origins[of, second]
+        total, u = zero, INDEX(0)
+        while u < INDEX(rows):
+            value = resp[u, of]
+            if at > 0:
+                value *= gaps[u, first] - first_origin
+            if at > d:
+                value *= gaps[u, second] - second_origin
+            total += value
+            u += INDEX(1)
+        return total
+
+    return device.function(add)
+
+
+def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
+    """The kernel for K, D, full or diagonal roots (K, D D or D), of blocks of `rows` threads."""
+    number, zero = np.float64, np.float64(0)
+    entries = 1 + d + (d * (d + 1) // 2 if dense else d)
     # Rows of odd length: threads that read one place of their rows meet different banks.
     gap_pitch, resp_pitch = d | 1, k | 1
+    respond, place, add = responsible(k, d, dense), placed(d, dense), summed(d, rows)
 
     def gather(x, center, origins, shifts, roots, offsets, counts, firsts, seconds, entropies):
         gaps = cuda.shared.array((rows, gap_pitch), number)
         resp = cuda.shared.array((rows, resp_pitch), number)
         parts = cuda.shared.array(rows, number)
         t, b = cuda.threadIdx.x, cuda.blockIdx.x
-        own, entropy = INDEX(t), zero
-        for e in range(t, k * entries, rows):
-            c, at = e // entries, e % entries
-            if at == 0:
-                counts[b, c] = zero
-            elif at <= d:
-                firsts[b, c, at - 1] = zero
-        for e in range(t, k * seconds.shape[2], rows):
-            seconds[b, e // seconds.shape[2], e % seconds.shape[2]] = zero
+        entropy, width = zero, seconds.shape[2]
+        for e in range(t, k, rows):
+            counts[b, e] = zero
+        for e in range(t, k * d, rows):
+            firsts[b, e // d, e % d] = zero
+        for e in range(t, k * width, rows):
+            seconds[b, e // width, e % width] = zero
+        cuda.syncthreads()
         for start in range(b * rows, x.shape[0], cuda.gridDim.x * rows):
             here = start + t < x.shape[0]
             for j in range(d):
                 gaps[t, j] = x[start + t, j] - center[j] if here else zero
-            top = lowest
-            for c in range(k):
-                of = INDEX(c)
-                rho = offsets[of]
-                for i in range(d):
-                    y = shifts[of, INDEX(i)]
-                    j, root = INDEX(0 if dense else i), INDEX(i * d if dense else i)
-                    while j <= INDEX(i):
-                        y += roots[of, root] * (gaps[own, j] - origins[of, j])
-                        j += INDEX(1)
-                        root += INDEX(1)
-                    rho -= half * y * y
-                resp[t, c] = rho
-                top = rho if rho > top else top
-            total = slope = zero
-            for c in range(k):
-                gap = resp[t, c] - top
-                w = steps.exponential(gap)
-                resp[t, c] = w
-                total += w
-                slope += w * gap
-            for c in range(k):
-                resp[t, c] = resp[t, c] / total if here else zero
-            if here:
-                entropy += steps.logarithm(total) - slope / total
+            entropy += respond(gaps, origins, shifts, roots, offsets, resp, here)
             cuda.syncthreads()
             for e in range(t, k * entries, rows):
                 c, at = e // entries, e % entries
-                # Entry 0 is Σ r, the next d are Σ r v_i, the rest Σ r v_i v_j with j ≤ i, or i = j.
-                i = at - 1 if at > 0 else 0
-                j = i
-                if at > d:
-                    i = at - 1 - d
-                    j = i
-                    if dense:
-                        i = 0
-                        while (i + 1) * (i + 2) // 2 <= j:
-                            i += 1
-                        j -= i * (i + 1) // 2
-                share = zero
-                of, first, second = INDEX(c), INDEX(i), INDEX(j)
-                first_origin, second_origin = origins[of, first], origins[of, second]
-                u = INDEX(0)
-                while u < INDEX(rows):
-                    value = resp[u, of]
-                    if at > 0:
-                        value *= gaps[u, first] - first_origin
-                    if at > d:
-                        value *= gaps[u, second] - second_origin
-                    share += value
-                    u += INDEX(1)
+                i, j = place(at)
+                share = add(gaps, origins, resp, c, at, i, j)
                 if at == 0:
                     counts[b, c] += share
                 elif at <= d:
@@ -113,13 +142,13 @@ def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
                 entropy += parts[u]
             entropies[b] = entropy
 
-    return gather
+    return device.kernel(gather)
 
 
 @functools.cache
 def compiled(k: int, d: int, dense: bool, rows: int) -> Any:
     """`one_pass`, compiled."""
-    return device.kernel(one_pass(k, d, dense, rows))
+    return one_pass(k, d, dense, rows)
 
 
 def rows_a_block(k: int, d: int) -> int:

@@ -85,7 +85,7 @@ def mover(tile: Tile, number: Any, inner_first: bool) -> tuple[Any, Any]:
 
 
 def multiplier(tile: Tile) -> tuple[Any, Any]:
-    """Device functions: a slice's products of what lies in shared memory, and the sum of all slices in the first.
+    """Device functions: a slice's products of what lies in shared memory, and the sum of all slices.
 
     A thread's rows lie side by side, and are read as fours; its columns are `step` apart, so that those of
     its neighbours lie side by side in the output.
