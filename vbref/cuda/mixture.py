@@ -77,7 +77,7 @@ def placed(d: int, dense: bool) -> Any:
 
 
 def summed(d: int, rows: int) -> Any:
-    """A device function: the sum of an entry's r, r v_i or r v_i v_j over a tile's rows, v from the origin."""
+    """A device function: an entry's sum of r, r v_i or r v_i v_j over a tile's rows, v from the origin."""
     zero = np.float64(0)
 
     def add(gaps, origins, resp, c, at, i, j):

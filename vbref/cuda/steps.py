@@ -139,9 +139,9 @@ def weights(number: Any, threads: int, weighted: bool) -> Any:
             total += log_bernoulli(x[INDEX(n), j], logits[INDEX(r), j])
             j += INDEX(threads)
         if weighted:
-            for j in range(t, d, threads):
-                epsilon = normal(seed, clock[2] + r * d + j)
-                total += log_ratio(z[r, j], h[n, d + j], epsilon)
+            for i in range(t, d, threads):
+                epsilon = normal(seed, clock[2] + r * d + i)
+                total += log_ratio(z[r, i], h[n, d + i], epsilon)
         total = summed(total, parts, t)
         if t == 0:
             out[r] = total
