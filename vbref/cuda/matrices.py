@@ -56,10 +56,61 @@ def eliminate(s, k, row):
     return u * s[row, k]
 
 
+def over_lanes(d: int, number: Any) -> Any:
+    """A device function: the sum of the first d lanes' numbers, for all."""
+    zero = number(0)
+
+    def add(own, parts, lane):
+        parts[lane] = own
+        cuda.syncthreads()
+        total = zero
+        for i in range(d):
+            total += parts[i]
+        cuda.syncthreads()
+        return total
+
+    return device.function(add)
+
+
+def near_terms(d: int, number: Any) -> Any:
+    """A device function: a lane's share of ½ Σ_k (e_k − log(1 + e_k) + Σ_i U_ik² (1 + e_k)), by `eliminate`."""
+    half, zero = number(0.5), number(0)
+
+    def share(t, lane):
+        total = zero
+        for k in range(d):
+            if k < lane < d:
+                total += half * eliminate(t, k, lane)
+            cuda.syncthreads()
+        if lane < d:
+            total += half * log1p_deficit(t[lane, lane])
+        return total
+
+    return device.function(share)
+
+
+def far_terms(d: int, number: Any) -> Any:
+    """A device function: a lane's share of what L_p⁻¹ L_q gives, its diagonal and ½ of the squares below."""
+    half, zero = number(0.5), number(0)
+
+    def share(tril_q, root_p, t, lane):
+        total = zero
+        if lane < d:
+            for i in range(d):
+                t[i, lane] = tril_q[i, lane]
+            solve_lower(root_p, t, lane)
+            total = scale_kl(tril_q[lane, lane], root_p[lane, lane])
+            for i in range(lane + 1, d):
+                total += half * t[i, lane] * t[i, lane]
+        return total
+
+    return device.function(share)
+
+
 def value_kernel(d: int, number: Any, lanes: int) -> Any:
     """KL of item n by block n, of `lanes` > d threads; lane d has the column of means."""
-    wide = d + 1
-    half, near, zero = number(0.5), number(_NEAR), number(0)
+    wide, half, least, zero = d + 1, number(0.5), number(_NEAR), number(0)
+    add, near, far = over_lanes(d, number), near_terms(d, number), far_terms(d, number)
 
     def value(mean_q, cov_q, tril_q, mean_p, cov_p, tril_p, out):
         s = cuda.shared.array((d, wide), number)
@@ -77,44 +128,21 @@ def value_kernel(d: int, number: Any, lanes: int) -> Any:
         if lane <= d:
             solve_lower(root_p, s, lane)
         cuda.syncthreads()
-        for i in range(d):
-            if lane < d:
-                t[i, lane] = s[lane, i]
-        cuda.syncthreads()
-        total = zero
+        squares = zero
         if lane < d:
+            for i in range(d):
+                t[i, lane] = s[lane, i]
             solve_lower(root_p, t, lane)
             for i in range(d):
-                total += t[i, lane] * t[i, lane]
-        parts[lane] = total
-        cuda.syncthreads()
-        squares = zero
-        for i in range(d):
-            squares += parts[i]
-        cuda.syncthreads()
-        total = zero
-        if lane < d:
-            total = half * s[lane, d] * s[lane, d]
-        if squares < near:  # false for NaN too, where the difference overflowed
-            for k in range(d):
-                if k < lane < d:
-                    total += half * eliminate(t, k, lane)
-                cuda.syncthreads()
-            if lane < d:
-                total += half * log1p_deficit(t[lane, lane])
+                squares += t[i, lane] * t[i, lane]
+        if add(squares, parts, lane) < least:  # false for NaN too, where the difference overflowed
+            total = near(t, lane)
         else:
-            if lane < d:
-                for i in range(d):
-                    t[i, lane] = tril_q[n, i, lane]
-                solve_lower(root_p, t, lane)
-                total += scale_kl(tril_q[n, lane, lane], tril_p[n, lane, lane])
-                for i in range(lane + 1, d):
-                    total += half * t[i, lane] * t[i, lane]
-        parts[lane] = total
-        cuda.syncthreads()
+            total = far(tril_q[n], root_p, t, lane)
+        if lane < d:
+            total += half * s[lane, d] * s[lane, d]
+        total = add(total, parts, lane)
         if lane == 0:
-            for i in range(1, d):
-                total += parts[i]
             out[n] = total
 
     return device.kernel(value)

@@ -1,7 +1,6 @@
 """A perceptron on the device: the fused layers of `products` over parameters in one flat array."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,10 +68,6 @@ class Network:
             products.layer_backward(d_y, self._weight(i), gate, activation, self.cotangents[i], self.stream)
             d_y = self.cotangents[i]
         return d_y
-
-    def operations(self) -> int:
-        """Multiplications and additions of `forward`."""
-        return sum(2 * self.outputs[0].shape[0] * a * b for a, b in pairwise(self.mlp.widths))
 
     def _weight(self, i: int) -> Any:
         return self.params[f"{self.mlp.prefix}.{i}.weight"]
