@@ -73,7 +73,7 @@ def over_lanes(d: int, number: Any) -> Any:
 
 
 def near_terms(d: int, number: Any) -> Any:
-    """A device function: a lane's share of ½ Σ_k (e_k − log(1 + e_k) + Σ_i U_ik² (1 + e_k)), by `eliminate`."""
+    """A device function: a lane's share of ½ Σ_k (e_k − log(1 + e_k) + Σ_i U_ik² (1 + e_k))."""
     half, zero = number(0.5), number(0)
 
     def share(t, lane):
