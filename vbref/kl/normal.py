@@ -33,14 +33,15 @@ def scale_kl(scale_q, scale_p):
     cancels, and log r comes from square roots, whose ratio, the smaller over the larger, does not underflow.
     """
     number = type(scale_q)
-    half, one, two = number(0.5), number(1), number(2)
+    half, two = number(0.5), number(2)
     r = scale_q / scale_p
     if half < r < two:
         d = (scale_q - scale_p) / scale_p
         return half * log1p_deficit(d * (two + d))
-    smaller, larger = (scale_p, scale_q) if r > one else (scale_q, scale_p)
+    wider = scale_q > scale_p
+    smaller, larger = (scale_p, scale_q) if wider else (scale_q, scale_p)
     log_ratio = two * math.log(math.sqrt(smaller) / math.sqrt(larger))
-    return (half * r) * r - half + (log_ratio if r > one else -log_ratio)
+    return (half * r) * r - half + (log_ratio if wider else -log_ratio)
 
 
 @scalar
