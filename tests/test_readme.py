@@ -12,7 +12,9 @@ README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.S | re.M)
 
 
-@pytest.mark.parametrize("code", EXAMPLES, ids=["auditor", "learner", "framework engineer", "mean field", "gpu"])
+@pytest.mark.parametrize(
+    "code", EXAMPLES, ids=["auditor", "learner", "framework engineer", "mean field", "gpu"]
+)
 def test_example(code: str) -> None:
     if "import torch" in code:
         pytest.importorskip("torch", reason="the framework engineer's example compares with PyTorch")

@@ -56,6 +56,21 @@ def test_annealing_back_from_the_rows_own_z():
     assert_allclose(-log_w, (before.log_ratio() + end.log_ratio()) / 2, rtol=1e-10)
 
 
+def test_the_pilot_makes_steps_smaller_where_few_are_accepted(monkeypatch):
+    """ln s ← ln s + ½ (accepted − 0.8), each row its own, from 0.3 on, and the next β goes on from there."""
+    accepted = {0.0: np.array([[1.0, 0.5, 0.2], [1.0, 0.7, 0.0]]), 1.0: np.full((2, 3), 0.9)}
+    seen = []
+    monkeypatch.setattr(Chains, "move", lambda run, beta, s: seen.append((beta, s)) or accepted[beta])
+    model, params, x = _world()
+    steps = Chains(model, params, x, chains=2, leapfrog=1, seed=4).tune(np.array([0.0, 1.0]))
+    first = 0.3 * np.exp(0.5 * np.array([0.2, -0.2, -0.7]))
+    assert [beta for beta, _ in seen] == [0.0, 1.0]
+    assert_allclose(seen[0][1], [0.3] * 3)
+    assert_allclose(seen[1][1], first)
+    assert_allclose(steps(0.0), first)
+    assert_allclose(steps(1.0), first * np.exp(0.05))
+
+
 def test_annealed_has_the_rows_in_batches_each_with_draws_of_its_own(no_pilot):
     """At K = 1 a weight is p(x | z) of a draw of N(0, I), each chain's second: its pilot had the first."""
     model, params, x = _world()
