@@ -8,7 +8,7 @@ from numba import cuda
 
 from benchmarks import cuda_torch as peer
 from benchmarks.cuda import Case
-from vbref.cuda import device, elementwise, importance, matrices, mixture, products
+from vbref.cuda import device, elementwise, importance, matrices, mixture, noise, products, steps
 from vbref.cuda.chains import Chains
 from vbref.cuda.network import Network
 from vbref.cuda.training import Trainer
@@ -67,6 +67,43 @@ def _layer(rows: int, inner: int, columns: int) -> Case:
     size = 4.0 * (x.size + w.size + rows * columns)
     name, operations = f"layer_{rows}_{inner}_{columns}", 2.0 * rows * inner * columns
     return Case(name, "float32", size, operations, kernels=kernels, peers=peer.layer(x, w))
+
+
+def adam() -> Case:
+    """Adam on 2²⁴ parameters: four arrays are read and three written."""
+    n = 2**24
+    arrays = [device.put(RNG.random(n, dtype=np.float32)) for _ in range(4)]
+    rates = device.put(np.array([1e-3, 1, 0.9, 0.999, 1e-8], np.float32))
+    corrections, kernel = device.put(np.ones(2, np.float32)), steps.compiled(steps.adam, np.float32)
+
+    def run(stream) -> None:
+        kernel[device.blocks(n), device.threads(), stream](*arrays, np.float32(1), rates, corrections)
+
+    return Case("adam", "float32", 7 * 4 * n, 0, kernels={"vbref": run}, peers=peer.adam(n))
+
+
+def cotangent() -> Case:
+    """The slope of 16,384 images' log-likelihood by their logits, in place: one array read and written."""
+    rows, columns = 16_384, DATA
+    logits = device.put(RNG.standard_normal((rows, columns)).astype(np.float32))
+    x = device.put((RNG.random((20, columns)) < 0.3).astype(np.float32))
+    c, kernel = device.put(np.ones(rows, np.float32)), steps.compiled(steps.cotangent)
+
+    def run(stream) -> None:
+        kernel[rows, steps.reducers(), stream](logits, x, c)
+
+    return Case("cotangent", "float32", 2 * 4 * rows * columns, 0, kernels={"vbref": run})
+
+
+def draws() -> Case:
+    """2²⁴ normals from (seed, index): the floor is writing them."""
+    n = 2**24
+    out, kernel = device.empty(n, np.float32), noise.filler(noise.NORMAL[np.float32])
+
+    def run(stream) -> None:
+        kernel[device.blocks(n), device.threads(), stream](np.uint64(0), np.int64(0), out)
+
+    return Case("draws", "float32", 4 * n, 0, kernels={"vbref": run}, peers=peer.draws(n))
 
 
 def _world(objective: str, rows: int):
@@ -154,6 +191,9 @@ CASES: dict[str, Callable[[], Case]] = {
     "kl_gamma": lambda: _kl(gamma_kl, "kl_gamma", 2**24),
     "kl_kumaraswamy_beta": lambda: _kl(kumaraswamy_beta_kl, "kl_kumaraswamy_beta", 2**24),
     "kl_multivariate_normal": multivariate_normal,
+    "adam": adam,
+    "draws": draws,
+    "cotangent": cotangent,
     "layer_small": lambda: _layer(1000, 200, 784),
     "layer_large": lambda: _layer(4096, 4096, 4096),
     "iwae_5000": iwae_5000,

@@ -65,6 +65,26 @@ def multivariate_normal(mean: np.ndarray, tril: np.ndarray) -> Runs:
     return {"torch": run}
 
 
+def adam(n: int) -> Runs:
+    """A step of fused Adam."""
+    torch = _torch()
+    if torch is None:
+        return {}
+    leaf = torch.rand(n, device="cuda", requires_grad=True)
+    leaf.grad = torch.rand(n, device="cuda")
+    optimizer = torch.optim.Adam([leaf], fused=True, capturable=True)
+    return {"torch": optimizer.step, "torch graph": _graph(torch, optimizer.step)}
+
+
+def draws(n: int) -> Runs:
+    """Normals into an array that is there."""
+    torch = _torch()
+    if torch is None:
+        return {}
+    out = torch.empty(n, device="cuda")
+    return {"torch": out.normal_}
+
+
 def layer(x: np.ndarray, w: np.ndarray) -> Runs:
     """tanh(x W + b)."""
     torch = _torch()

@@ -25,10 +25,12 @@
 #   PARTS      of "tests sanitizer benchmark burda" (default all), for machines that are lent in short pieces: each
 #              is meant to take less than ten minutes
 set -u
+here=$PWD
 cd "$(dirname "$0")/.." || exit 1
 results=${1:-benchmarks/results/cuda}
+case ${1:-/} in /*) ;; *) results=$here/$1 ;; esac
 python=${PYTHON:-python3}
-mkdir -p "$results"
+mkdir -p "$results" || exit 1
 failed=0
 export PYTHONPATH="${SITE:+$SITE:}$PWD${PYTHONPATH:+:$PYTHONPATH}"
 export PYTHONUNBUFFERED=1 NUMBA_CACHE_DIR="${NUMBA_CACHE_DIR:-${TMPDIR:-/tmp}/vbref-numba-cache}"
@@ -81,13 +83,14 @@ sanitizer() {
     sanitizer=$(command -v compute-sanitizer || ls "${CUDA_HOME:-/usr/local/cuda}"/bin/compute-sanitizer 2>/dev/null)
     if [ -z "$sanitizer" ]; then
         note "no compute-sanitizer here: kernels were not checked by it"
+        failed=1
         return
     fi
     # Numba asks the driver whether there is a context by calls that may fail: these are no errors of a kernel.
     for tool in "memcheck --report-api-errors no" racecheck; do
         # shellcheck disable=SC2086
         try timeout 280 "$sanitizer" --tool $tool --error-exitcode 9 "$python" $pytest \
-            -k "draws or (multivariate and 7) or (mixture and full) or (objective and elbo) or (importance and float64)"
+            -k "draws or (multivariate and 7) or (mixture and full) or objective or (importance and float64) or graph"
     done
 }
 
@@ -105,7 +108,13 @@ burda() {
 }
 
 for part in ${PARTS:-tests sanitizer benchmark burda}; do
-    "$part"
+    case $part in
+    tests | sanitizer | benchmark | burda) "$part" ;;
+    *)
+        note "no part $part: the parts are tests, sanitizer, benchmark and burda"
+        failed=1
+        ;;
+    esac
 done
 note "failed: $failed"
 exit $failed

@@ -71,8 +71,8 @@ def fit(
     each row of the history, a dict of arrays with one entry an epoch: a bound per row in nats for each
     player ("train" for a model with one objective), "validation", and "seconds".
 
-    `device="cuda"` trains a VAE with Bernoulli likelihood by Adam wholly on a GPU, in the order of rows that
-    `rng` gives, but with noise of its own; without validation and checkpoints.
+    `device="cuda"` trains a VAE with Bernoulli likelihood by Adam wholly on a GPU, with orders of rows and a
+    seed of the noise drawn from `rng`, other numbers than the CPU's; without validation and checkpoints.
 
     Raises ValueError for sizes below 1, no validation rows, unknown words, options that do not go together,
     and a checkpoint of another run; FloatingPointError where the objective is not finite or overflows.
@@ -89,8 +89,10 @@ def fit(
         from vbref.cuda import training
 
         options = {"optimizer": optimizer, "schedule": schedule, "k": k, "scale": scale, "prepare": prepare}
-        options |= {"params": params, "on_epoch": on_epoch, "epochs": epochs, "batch_size": batch_size}
-        return training.fit(model, x, rng=rng, **options)
+        options |= {"params": params, "epochs": epochs, "batch_size": batch_size}
+        with _bar(progress, epochs, 0) as show:
+            reports = list(filter(None, (show, on_epoch)))
+            return training.fit(model, x, rng=rng, reports=reports, **options)
     run = _Run(model, x, validation, rng, batch_size, k, scale, optimizer, schedule, prepare, fast)
     state = run.resumed(checkpoint) if resume and checkpoint is not None else run.started(params)
     with _bar(progress, epochs, state.epoch) as show:

@@ -25,7 +25,7 @@ SPREAD = (
     "matrices.value 7",
     "blocked 64 (True",
     "32 (False, False) ('softplus",
-    "importance 50",
+    "importance 50 softplus",
     "adam",
 )
 
@@ -40,7 +40,7 @@ def _no_device(monkeypatch, architecture):
 def _chosen(number, architecture):
     usual = number is np.float32 and architecture == (9, 0)
     for i, (name, kernel, signature) in enumerate(every(number)):
-        alike = "blocked" in name and "tanh" not in name
+        alike = ("blocked" in name or "importance" in name) and "tanh" not in name
         if WHOLE or (usual and not alike) or any(word in name for word in SPREAD):
             yield pytest.param(kernel, signature, id=f"{i} {name}")
 

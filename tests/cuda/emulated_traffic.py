@@ -58,7 +58,7 @@ def test_most_of_a_product_is_multiplication_without_bank_conflicts(tile, monkey
     seen = _counted(lambda: products.layer(x, weight, bias, "identity", out))
     assert 32 * seen.instructions["fma.rn.f32"] >= rows * inner * columns
     # As measured: a fall below is a kernel that spends its time on something else.
-    assert seen.share("fma.rn.f32") > {128: 0.54, 64: 0.42, 32: 0.32, 16: 0.19}[tile.side]
+    assert seen.share("fma.rn.f32") > {128: 0.5, 64: 0.4, 32: 0.28, 16: 0.17}[tile.side]
     assert seen.shared_turns <= {128: 1.05, 64: 1.05, 32: 1.25, 16: 2.3}[tile.side] * seen.shared_accesses
     # A sector has eight numbers, and so many threads stand side by side.
     assert seen.bytes["st"] == out.nbytes * max(1, 8 * tile.micro // tile.side)

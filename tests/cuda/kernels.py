@@ -96,13 +96,13 @@ def _steps(number: Any, t: Types) -> Iterator[Kernel]:
 
 
 def _importance(number: Any, t: Types) -> Iterator[Kernel]:
-    for width in (50, 200):
-        samples = 16 if number is np.float32 or width < 100 else 8
-        run = importance.compiled(number, "tanh", width, samples, 128)
-        longs = LONG[::1]
-        yield f"importance {width}", run, (
-            t.two, t.two, t.one, longs, longs, COUNTER, LONG, LONG, LONG, t.three,
-        )  # fmt: skip
+    longs = LONG[::1]
+    signature = (t.two, t.two, t.one, longs, longs, COUNTER, LONG, LONG, LONG, t.three)
+    for width in (50, 200, 248):
+        samples, threads = importance.shape(number, width)
+        for activation in ACTIVATIONS:
+            run = importance.compiled(number, activation, width, samples, threads)
+            yield f"importance {width} {activation}", run, signature
 
 
 def _mixture(number: Any, t: Types) -> Iterator[Kernel]:
@@ -111,6 +111,7 @@ def _mixture(number: Any, t: Types) -> Iterator[Kernel]:
         run = mixture.compiled(k, d, dense, mixture.rows_a_block(k, d))
         inputs = (t.two, f64.one, f64.two, f64.two, f64.two, f64.one)
         yield f"mixture float64 {k} {d} {dense}", run, (*inputs, f64.two, f64.three, f64.three, f64.one)
+    yield "over_blocks float64", mixture.over_blocks, (f64.two, f64.one)
 
 
 def _chains(number: Any, t: Types) -> Iterator[Kernel]:

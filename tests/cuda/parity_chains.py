@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from vbref import evaluate
 from vbref.cuda import device
@@ -26,6 +26,17 @@ def test_a_transition_is_the_cpus(beta):
     assert_allclose(run.move(beta, sizes), expected, rtol=1e-10, atol=1e-12)
     assert_allclose(run.z.copy_to_host().reshape(z.shape), end.z, rtol=1e-10)
     assert_allclose(run.log_lik.copy_to_host().reshape(CHAINS, 3), end.log_ratio(), rtol=1e-10)
+    slopes = joint(model, params, x)(end.z)[1] + end.z  # without the prior's
+    assert_allclose(run.g.copy_to_host().reshape(z.shape), slopes, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator's
+def test_a_trajectory_that_diverges_goes_nowhere():
+    model, params, x = _world()
+    run = Chains(model, params, x, chains=1, leapfrog=3, seed=4)
+    before = run.z.copy_to_host()
+    assert_array_equal(run.move(1.0, np.full(3, 1e200)), np.zeros((1, 3)))
+    assert_array_equal(run.z.copy_to_host(), before)
 
 
 def test_a_langevin_move():

@@ -8,9 +8,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 import vbref
 from vbref.cuda import device, noise, products, training
 from vbref.cuda.activations import ACTIVATIONS
+from vbref.cuda.network import Network
+from vbref.data.prepare import Prepare
 from vbref.models import VAE
 from vbref.nn import layers
-from vbref.nn.optim import Adam
+from vbref.nn.mlp import MLP
+from vbref.nn.optim import SGD, Adam
 from vbref.numerics import random
 
 SEED = 2**63 + 11
@@ -139,6 +142,50 @@ def test_dynamic_binarisation_follows_its_probabilities_and_changes_with_the_ste
         assert (seen[-1][:, 0] == 0).all()
         assert (seen[-1][:, 1] == 1).all()
     assert (seen[0] != seen[1]).any()
+
+
+@pytest.mark.parametrize("binarise", ["static", "dynamic"])
+@pytest.mark.parametrize("scale", ["mean", "total"])
+def test_fit_is_the_cpus_steps_at_the_devices_draws(scale, binarise):
+    model, params, _ = _world("iwae", "float64", 1)
+    x = np.random.default_rng(2).integers(0, 256, (7, 5)).astype(np.uint8)
+    got, history = vbref.fit(
+        model, x, epochs=2, batch_size=4, k=2, rng=np.random.default_rng(5), params=params, scale=scale,
+        schedule=lambda epoch: 1 / (2 + epoch), prepare=Prepare(255, binarise), device="cuda",
+    )  # fmt: skip
+    rng, adam, mine = np.random.default_rng(5), Adam(), {n: p.copy() for n, p in params.items()}
+    seed, state = int(rng.integers(2**63)), adam.init(mine)
+    used = seen = 0
+    for epoch in range(2):
+        order, total = rng.permutation(7), 0.0
+        for batch in (order[:4], order[4:]):
+            rows = x[batch] / 255
+            chances = random.uniforms(2**64 - 1 - seed, seen, rows.shape) if binarise == "dynamic" else 0.5
+            rows = (rows >= chances).astype(float)
+            epsilon = random.normals(seed, used, (2, len(batch), 2))
+            seen, used = seen + rows.size, used + epsilon.size
+            value, grads = model.objective_and_grad(mine, rows, epsilon)
+            share = (7 if scale == "total" else 1) / len(batch)
+            grads = {n: share * g for n, g in grads.items()}
+            adam.step(mine, grads, state, direction="ascend", schedule=1 / (2 + epoch))
+            total += value
+        assert_allclose(history["train"][epoch], total / 7, rtol=1e-10)
+    for name, array in got.items():
+        assert_allclose(array, mine[name], rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator's
+def test_fit_refuses_what_it_has_not_and_stops_where_nothing_is_finite():
+    model, params, x = _world("elbo", "float64", 4)
+    rest = {"epochs": 3, "batch_size": 4, "rng": np.random.default_rng(0), "device": "cuda"}
+    with pytest.raises(ValueError, match="optimizer Adam alone"):
+        vbref.fit(model, x, optimizer=SGD(0.1), **rest)
+    with pytest.raises(ValueError, match="no layer norm"):
+        Network(MLP((2, 3, 1), layer_norm=True), 4, None, None)
+    with pytest.raises(ValueError, match=r"prepare=data\.prepare\.Prepare"):
+        vbref.fit(model, x, prepare=lambda rows, rng: rows, **rest)
+    with pytest.raises(FloatingPointError, match="in epoch 2"):
+        vbref.fit(model, x, params=params, learning_rate=1e200, **rest)
 
 
 def test_fit_on_the_device_climbs_and_reports():

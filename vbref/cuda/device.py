@@ -28,6 +28,10 @@ SIMULATED = bool(_config.ENABLE_CUDASIM)
 INDEX = np.uint64
 
 
+SHARED_BYTES = 40_000  # of the 48 KiB that a block may have without asking
+BUSY = 4 * 132  # blocks that keep a large GPU busy
+
+
 class Unavailable(RuntimeError):
     """CUDA was asked for and cannot run here; the message names what is missing."""
 

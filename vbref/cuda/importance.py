@@ -21,12 +21,10 @@ from vbref.cuda.activations import ACTIVATIONS
 from vbref.cuda.device import INDEX
 from vbref.cuda.network import Flat, Network
 from vbref.cuda.noise import NORMAL
-from vbref.cuda.training import supported
+from vbref.cuda.training import checked, checked_rows, supported
 from vbref.models.vae import VAE
 
 _SAMPLES, _UNITS = 8, 4
-_SHARED_BYTES = 40_000  # of the 48 KiB that a block may have without asking
-_BLOCKS = 4 * 132  # what keeps a large GPU busy
 
 
 def draws(number: Any, samples: int, threads: int) -> Any:
@@ -139,12 +137,13 @@ def carried(number: Any) -> Any:
 def fused(number: Any, activate: Any, width: int, samples: int, threads: int) -> Any:
     """The kernel for hidden layers of at most `width` units, `samples` a tile, a multiple of _SAMPLES."""
     zero, lowest, groups = number(0), number(-np.inf), samples // _SAMPLES
+    pitch = threads + 1  # threads that read one place of their rows meet different banks
     draw, gather, carry = draws(number, samples, threads), gathered(number, samples, threads), carried(number)
     forward = layer(number, activate, groups, threads // groups)
 
     def log_sums(x, h, flat, widths, offsets, seed, first, total_rows, count, out):
         hidden = cuda.shared.array((2, width, samples), number)
-        parts = cuda.shared.array((samples, threads), number)
+        parts = cuda.shared.array((samples, pitch), number)
         scores = cuda.local.array(_SAMPLES, number)
         n, split, t = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
         top, total, squares = lowest, zero, zero
@@ -179,8 +178,9 @@ def compiled(number: Any, activation: str, width: int, samples: int, threads: in
 def shape(number: Any, width: int) -> tuple[int, int]:
     """(samples a tile, threads a block) that fit into shared memory; ValueError where none do."""
     threads = 4 if device.SIMULATED else 128
-    for samples in (_SAMPLES,) if device.SIMULATED else (2 * _SAMPLES, _SAMPLES):
-        if np.dtype(number).itemsize * samples * (2 * width + threads) <= _SHARED_BYTES:
+    # Twice the samples in float64 would take more registers than there are.
+    for samples in (2 * _SAMPLES, _SAMPLES) if number is np.float32 and not device.SIMULATED else (_SAMPLES,):
+        if np.dtype(number).itemsize * samples * (2 * width + threads + 1) <= device.SHARED_BYTES:
             return samples, threads
     raise ValueError(f"device='cuda' has no room for a hidden layer or latent space of {width}")
 
@@ -193,7 +193,8 @@ class Evaluator:
         supported(model)
         self.model = model
         self.number: Any = np.dtype(model.dtype).type
-        self.params = Flat({name: params[name] for name in model.shapes()}, self.number)
+        given = checked(model, params)
+        self.params = Flat({name: given[name] for name in model.shapes()}, self.number)
         widths = model.decoder.widths
         names = [f"decoder.{i}.{part}" for i in range(len(widths) - 1) for part in ("weight", "bias")]
         self.widths = device.put(np.array(widths, np.int64))
@@ -208,7 +209,7 @@ class Evaluator:
 
     def room(self, rows: int, k: int) -> Any:
         """What `launch` fills: for each row as many splits of its k samples as keep the device busy."""
-        splits = min(device.blocks(k, self.samples), device.blocks(_BLOCKS, rows))
+        splits = min(device.blocks(k, self.samples), device.blocks(device.BUSY, rows))
         return device.empty((rows, splits, 3), self.number)
 
     def launch(
@@ -224,9 +225,9 @@ class Evaluator:
 
     def log_sums(self, x: Any, k: int, seed: int, batch_size: int = 100) -> tuple[Any, Any]:
         """log Σ_k w and log Σ_k w² (N,), float64, of rows x (N, data_dim)."""
-        parts = []
+        x, parts = checked_rows(self.model, x), []
         for first in range(0, len(x), batch_size):
-            rows = device.put(np.asarray(x[first : first + batch_size], self.number))
+            rows = device.put(x[first : first + batch_size])
             encoder = Network(self.model.inference.encoder, len(rows), self.params, self.params)  # type: ignore[union-attr]
             h = encoder.forward(rows)
             parts.append(_added(self.shares(rows, h, k, seed, first, len(x)).copy_to_host()))

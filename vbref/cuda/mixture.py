@@ -7,6 +7,7 @@ components is ever stored.
 """
 
 import functools
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +17,6 @@ from numba import cuda
 from vbref.cuda import device, steps
 from vbref.cuda.device import INDEX
 from vbref.meanfield.mixture.statistics import Frame, Statistics, from_origins, gather_roots
-
-_SHARED_BYTES = 40_000
-_BLOCKS = 4 * 132
 
 
 def responsible(k: int, d: int, dense: bool) -> Any:
@@ -151,10 +149,20 @@ def compiled(k: int, d: int, dense: bool, rows: int) -> Any:
     return one_pass(k, d, dense, rows)
 
 
+def over_blocks(parts, out):
+    """out[i] = Σ_b parts[b, i], in the order of blocks."""
+    i = cuda.grid(1)
+    if i < out.shape[0]:
+        total = parts[0, i]
+        for b in range(1, parts.shape[0]):
+            total += parts[b, i]
+        out[i] = total
+
+
 def rows_a_block(k: int, d: int) -> int:
     """The most rows a block whose gaps and responsibilities fit into shared memory; ValueError where none."""
     for rows in (4,) if device.SIMULATED else (128, 64, 32):
-        if 8 * rows * ((k | 1) + (d | 1) + 1) <= _SHARED_BYTES:
+        if 8 * rows * ((k | 1) + (d | 1) + 1) <= device.SHARED_BYTES:
             return rows
     raise ValueError(f"device='cuda' has no room for {k} components in {d} dimensions: K + D must be < 154")
 
@@ -173,24 +181,28 @@ class Rows:
         """
         launch, sums = self.prepared(center, frame)
         launch()
-        count, first, second, entropy = (array.copy_to_host().sum(axis=0) for array in sums)
-        second = second.reshape(frame.roots.shape)
-        found = from_origins(count, first, second, float(entropy), frame.origins)
+        count, first, second, entropy = (array.copy_to_host() for array in sums)
+        first, second = first.reshape(frame.means.shape), second.reshape(frame.roots.shape)
+        found = from_origins(count, first, second, float(entropy[0]), frame.origins)
         return replace(found, refine=functools.partial(gather_roots, x, center, frame))
 
     def prepared(self, center: Any, frame: Frame) -> tuple[Any, list[Any]]:
-        """What launches the kernel, on a stream if given, and what that fills: sums of each block."""
+        """What launches the kernels, on a stream if given, and what they fill: the four sums, flat."""
         k, d = frame.means.shape
         dense, rows = frame.roots.ndim == 3, rows_a_block(k, d)
-        blocks = min(device.blocks(len(self.x), rows), 3 if device.SIMULATED else _BLOCKS)
+        blocks = min(device.blocks(len(self.x), rows), 3 if device.SIMULATED else device.BUSY)
         shifts = frame.whitened(frame.origins - frame.means)
         fixed = (center, frame.origins, shifts, frame.roots.reshape(k, -1), frame.offsets)
         arguments = [self.x, *(device.put(a) for a in fixed)]
-        width = frame.roots[0].size
-        sums = [device.empty((blocks, *s), np.float64) for s in ((k,), (k, d), (k, width), ())]
-        run = compiled(k, d, dense, rows)
+        shapes = ((k,), (k, d), (k, frame.roots[0].size), ())
+        parts = [device.empty((blocks, *shape), np.float64) for shape in shapes]
+        sums = [device.empty(math.prod(shape), np.float64) for shape in shapes]
+        run, add = compiled(k, d, dense, rows), steps.compiled(over_blocks)
 
         def launch(stream: Any = 0) -> None:
-            run[blocks, rows, stream](*arguments, *sums)
+            run[blocks, rows, stream](*arguments, *parts)
+            for part, out in zip(parts, sums, strict=True):
+                flat = part.reshape(blocks, out.size)
+                add[device.blocks(out.size), device.threads(), stream](flat, out)
 
         return launch, sums

@@ -5,7 +5,7 @@ noise (K, N, D) is the next K N D draws of the stream `seed`, in C order.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from vbref.data.prepare import Prepare
 from vbref.models import door
 from vbref.models.vae import VAE
 from vbref.nn.optim import Adam
+from vbref.numerics import check
 
 _SUPPORTED = {
     "likelihood": "bernoulli",
@@ -37,6 +38,22 @@ def supported(model: Any) -> None:
             raise ValueError(f"device='cuda' has {name}={word!r} alone, was {model.config[name]!r}")
     if model.bound == "elbo" and not model.analytic_kl:
         raise ValueError("device='cuda' has kl='analytic' alone for objective='elbo', was 'sampled'")
+
+
+def checked(model: VAE, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's parameters, where they are all there, finite and of its dtype; ValueError elsewhere."""
+    given, _ = door.together(params, model.shapes())
+    door.dtypes(model.dtype, **given)
+    return given
+
+
+def checked_rows(model: VAE, x: Any) -> Any:
+    """Rows that the model can have made, finite and of its dtype; ValueError elsewhere."""
+    (x,) = check.floats(x=x)
+    door.batch(x, model.data_dim)
+    model.likelihood.check(x)
+    door.dtypes(model.dtype, x=x)
+    return x
 
 
 class Trainer:
@@ -59,9 +76,10 @@ class Trainer:
         self.model, self.k, self.seed, self.stream = model, k, np.uint64(seed), stream
         self.number: Any = np.dtype(model.dtype).type
         self.binarise = binarise
-        self.data = device.put(np.asarray(x, self.number))
+        self.data = device.put(x)
         self.order = device.put(np.arange(len(x)))
-        self.params = Flat({name: params[name] for name in model.shapes()}, self.number)
+        given = checked(model, params)
+        self.params = Flat({name: given[name] for name in model.shapes()}, self.number)
         zeros = {name: np.zeros(shape) for name, shape in model.shapes().items()}
         self.grads, self.m, self.v = (Flat(zeros, self.number) for _ in range(3))
         self.adam = Adam() if optimizer is None else optimizer
@@ -189,7 +207,7 @@ def objective_and_grad(
     model: VAE, params: Mapping[str, Any], x: Any, seed: int, k: int
 ) -> tuple[float, dict[str, Any]]:
     """`model.objective_and_grad` on the device, at noise `numerics.normals(seed, 0, (k, N, D))`."""
-    trainer = Trainer(model, params, x, k=k, seed=seed)
+    trainer = Trainer(model, params, checked_rows(model, x), k=k, seed=seed)
     step = trainer.at(len(x))
     step.gather()
     step.gradient()
@@ -209,10 +227,10 @@ def fit(
     scale: str,
     prepare: Any,
     params: Mapping[str, Any] | None,
-    on_epoch: Callable[[int, dict[str, float]], None] | None,
+    reports: Sequence[Callable[[int, dict[str, float]], None]],
     graph: bool = not device.SIMULATED,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`vbref.fit` on the device: its start and order of rows, with noise from a seed that `rng` gives.
+    """`vbref.fit` on the device: its start, orders of rows drawn from `rng`, noise from a seed it gives.
 
     With `graph` a step is replayed as a CUDA graph: its 25 launches one by one take longer than it does.
     """
@@ -241,8 +259,8 @@ def fit(
             raise FloatingPointError(f"the objective was {row['train']} in epoch {epoch + 1}")
         for name, value in row.items():
             history[name].append(value)
-        if on_epoch is not None:
-            on_epoch(epoch + 1, row)
+        for report in reports:
+            report(epoch + 1, row)
     return trainer.params.host(), {name: np.array(values) for name, values in history.items()}
 
 
@@ -255,6 +273,4 @@ def prepared(model: VAE, x: Any, prepare: Any) -> tuple[Any, bool]:
     if prepare is not None:
         plain = Prepare(prepare.maximum, "none" if dynamic else prepare.binarise, model.dtype)
         rows = plain(rows, np.random.default_rng(0))
-    door.batch(rows, model.data_dim)
-    model.likelihood.check(rows)
-    return rows, dynamic
+    return checked_rows(model, rows), dynamic

@@ -146,8 +146,10 @@ def _sums_on_cuda(
 
     def sums() -> Sums:
         log_sum, log_sum_sq = evaluator.log_sums(x, k, int(rng.integers(2**63)), batch_size)
-        if np.isnan(log_sum).any():
-            raise ValueError("model.log_weights must not be NaN, is")
+        if not np.isfinite(log_sum).all():
+            raise door.Overflow(
+                "params must stay within what their dtype can hold: a weight's log is not finite"
+            )
         return log_sum, log_sum_sq
 
     return sums
