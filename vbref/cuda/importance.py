@@ -59,6 +59,7 @@ def layer(number: Any, activate: Any, groups: int, lanes: int) -> Any:
     def forward(x, n, flat, weight, bias, fan_in, fan_out, below, last, hidden, scores):
         acc = cuda.local.array((_UNITS, _SAMPLES), number)
         places = cuda.local.array(_UNITS, np.uint32)
+        coming = cuda.local.array(_UNITS, number)
         t, row = cuda.threadIdx.x, np.uint32(fan_out)
         base, source, target = INDEX(t % groups * _SAMPLES), INDEX(below), INDEX(1 - below)
         for first in range(t // groups, fan_out, lanes * _UNITS):
@@ -67,13 +68,17 @@ def layer(number: Any, activate: Any, groups: int, lanes: int) -> Any:
                 unit = first + u * lanes
                 column = INDEX(unit if unit < fan_out else fan_out - 1)
                 places[u] = np.uint32(INDEX(weight) + column)
+                coming[u] = flat[places[u]]
                 for i in range(_SAMPLES):
                     acc[u, i] = flat[INDEX(bias) + column]
             j = INDEX(0)
             while j < INDEX(fan_in):
+                # The next weights are on their way while these are multiplied; after the last, those again.
+                step = row if j + INDEX(1) < INDEX(fan_in) else np.uint32(0)
                 for u in range(_UNITS):
-                    w = flat[places[u]]
-                    places[u] = np.uint32(places[u] + row)
+                    w = coming[u]
+                    places[u] = np.uint32(places[u] + step)
+                    coming[u] = flat[places[u]]
                     for i in range(_SAMPLES):
                         acc[u, i] += w * hidden[source, j, base + INDEX(i)]
                 j += INDEX(1)
