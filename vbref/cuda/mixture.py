@@ -74,14 +74,14 @@ def placed(d: int, dense: bool) -> Any:
     return device.function(place)
 
 
-def summed(d: int, rows: int) -> Any:
-    """A device function: an entry's sum of r, r v_i or r v_i v_j over a tile's rows, v from the origin."""
+def summed(d: int, rows: int, slices: int) -> Any:
+    """A device function: an entry's sum of r, r v_i or r v_i v_j over a slice's rows, v from the origin."""
     zero = np.float64(0)
 
-    def add(gaps, origins, resp, c, at, i, j):
+    def add(gaps, origins, resp, slice, c, at, i, j):
         of, first, second = INDEX(c), INDEX(i), INDEX(j)
         first_origin, second_origin = origins[of, first], origins[of, second]
-        total, u = zero, INDEX(0)
+        total, u = zero, INDEX(slice)
         while u < INDEX(rows):
             value = resp[u, of]
             if at > 0:
@@ -89,19 +89,22 @@ def summed(d: int, rows: int) -> Any:
             if at > d:
                 value *= gaps[u, second] - second_origin
             total += value
-            u += INDEX(1)
+            u += INDEX(slices)
         return total
 
     return device.function(add)
 
 
 def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
-    """The kernel for K, D, full or diagonal roots (K, D D or D), of blocks of `rows` threads."""
+    """The kernel for K, D, full or diagonal roots (K, D D or D), of blocks of `rows` threads.
+
+    Where there are fewer sums than threads, slices of a tile's rows are added apart, as blocks are.
+    """
     number, zero = np.float64, np.float64(0)
-    entries = 1 + d + (d * (d + 1) // 2 if dense else d)
+    entries, slices = sums_and_slices(k, d, dense, rows)
     # Rows of odd length: threads that read one place of their rows meet different banks.
     gap_pitch, resp_pitch = d | 1, k | 1
-    respond, place, add = responsible(k, d, dense), placed(d, dense), summed(d, rows)
+    respond, place, add = responsible(k, d, dense), placed(d, dense), summed(d, rows, slices)
 
     def gather(x, center, origins, shifts, roots, offsets, counts, firsts, seconds, entropies):
         gaps = cuda.shared.array((rows, gap_pitch), number)
@@ -109,12 +112,13 @@ def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
         parts = cuda.shared.array(rows, number)
         t, b = cuda.threadIdx.x, cuda.blockIdx.x
         entropy, width = zero, seconds.shape[2]
-        for e in range(t, k, rows):
-            counts[b, e] = zero
-        for e in range(t, k * d, rows):
-            firsts[b, e // d, e % d] = zero
-        for e in range(t, k * width, rows):
-            seconds[b, e // width, e % width] = zero
+        for s in range(b * slices, (b + 1) * slices):
+            for e in range(t, k, rows):
+                counts[s, e] = zero
+            for e in range(t, k * d, rows):
+                firsts[s, e // d, e % d] = zero
+            for e in range(t, k * width, rows):
+                seconds[s, e // width, e % width] = zero
         cuda.syncthreads()
         for start in range(b * rows, x.shape[0], cuda.gridDim.x * rows):
             here = start + t < x.shape[0]
@@ -122,16 +126,16 @@ def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
                 gaps[t, j] = x[start + t, j] - center[j] if here else zero
             entropy += respond(gaps, origins, shifts, roots, offsets, resp, here)
             cuda.syncthreads()
-            for e in range(t, k * entries, rows):
-                c, at = e // entries, e % entries
+            for e in range(t, k * entries * slices, rows):
+                slice, c, at = e // (k * entries), e // entries % k, e % entries
                 i, j = place(at)
-                share = add(gaps, origins, resp, c, at, i, j)
+                share, s = add(gaps, origins, resp, slice, c, at, i, j), b * slices + slice
                 if at == 0:
-                    counts[b, c] += share
+                    counts[s, c] += share
                 elif at <= d:
-                    firsts[b, c, i] += share
+                    firsts[s, c, i] += share
                 else:
-                    seconds[b, c, i * d + j if dense else i] += share
+                    seconds[s, c, i * d + j if dense else i] += share
             cuda.syncthreads()
         parts[t] = entropy
         cuda.syncthreads()
@@ -141,6 +145,12 @@ def one_pass(k: int, d: int, dense: bool, rows: int) -> Any:
             entropies[b] = entropy
 
     return device.kernel(gather)
+
+
+def sums_and_slices(k: int, d: int, dense: bool, rows: int) -> tuple[int, int]:
+    """(sums a component, slices of a tile's rows): one slice, or as many as give each thread a sum."""
+    entries = 1 + d + (d * (d + 1) // 2 if dense else d)
+    return entries, max(1, rows // (k * entries))
 
 
 @functools.cache
@@ -195,14 +205,16 @@ class Rows:
         fixed = (center, frame.origins, shifts, frame.roots.reshape(k, -1), frame.offsets)
         arguments = [self.x, *(device.put(a) for a in fixed)]
         shapes = ((k,), (k, d), (k, frame.roots[0].size), ())
-        parts = [device.empty((blocks, *shape), np.float64) for shape in shapes]
+        _, slices = sums_and_slices(k, d, dense, rows)
+        many = (blocks * slices, blocks * slices, blocks * slices, blocks)
+        parts = [device.empty((n, *shape), np.float64) for n, shape in zip(many, shapes, strict=True)]
         sums = [device.empty(math.prod(shape), np.float64) for shape in shapes]
         run, add = compiled(k, d, dense, rows), steps.compiled(over_blocks)
 
         def launch(stream: Any = 0) -> None:
             run[blocks, rows, stream](*arguments, *parts)
             for part, out in zip(parts, sums, strict=True):
-                flat = part.reshape(blocks, out.size)
+                flat = part.reshape(part.shape[0], out.size)
                 add[device.blocks(out.size), device.threads(), stream](flat, out)
 
         return launch, sums
