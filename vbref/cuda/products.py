@@ -69,8 +69,9 @@ def mover(tile: Tile, number: Any, inner_first: bool) -> tuple[Any, Any]:
     def fetch(matrix, start, inner, first, limit, t, mine):
         for g in range(share):
             i, r = place(g * threads + t)
-            inside = start + i < inner and first + r < limit
-            i, r = INDEX(start + i), INDEX(first + r)
+            inside = start + i < inner
+            # Past the last the last is read again: of the output, what comes of that is not written.
+            i, r = INDEX(start + i), INDEX(first + r if first + r < limit else limit - 1)
             if inner_first:
                 mine[g] = matrix[i, r] if inside else zero
             else:
