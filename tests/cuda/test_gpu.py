@@ -194,8 +194,8 @@ def test_langevin_moves_reach_the_posterior_of_a_flat_likelihood():
 
     model = VAE(20, 2, (8,))
     params = {name: 0 * value for name, value in model.init(0).items()}
-    run = Chains(model, params, np.ones((10, 20)), chains=2000, leapfrog=1, seed=3)
-    z = run.langevin(200, 0.5)
+    run = Chains(model, params, np.ones((10, 20)), chains=500, leapfrog=1, seed=3)
+    z = run.langevin(60, 0.5)
     n = z.size
     assert abs(z.mean()) < 5 * np.sqrt(1.1 / n)
     assert abs(z.var() - 1 / (1 - 0.25 / 4)) < 5 * 1.1 * np.sqrt(2 / n)
