@@ -128,6 +128,13 @@ def test_what_the_device_lacks_is_named(option, word):
         evaluate.sandwich(model, model.init(0), 2, 0, 1, device="cuda")
 
 
+def test_another_dtype_than_the_models_is_named():
+    model, params, x = _world()
+    narrow = {name: value.astype(np.float32) for name, value in params.items()}
+    with pytest.raises(ValueError, match="x must be float64, was float32"):
+        evaluate.annealed(model, narrow, x.astype(np.float32), 0, (1,), device="cuda")
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the simulator's
 def test_weights_that_are_not_finite_are_named(no_pilot):
     model, params, _ = _world()

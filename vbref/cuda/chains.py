@@ -126,7 +126,8 @@ class Chains:
         self.number = number
         self.leapfrog, self.seed, self.used = leapfrog, np.uint64(seed), 0
         self.rows, self.count = len(x), len(x) * chains
-        self.x = device.put(np.asarray(x, number))
+        door.dtypes(number, x=x)
+        self.x = device.put(x)
         self.params = Flat({name: params[name] for name in model.decoder.shapes()}, number)
         self.decoder = Network(model.decoder, self.count, self.params, self.params)
         shape = (self.count, model.latent_dim)

@@ -27,7 +27,6 @@ SIMULATED = bool(_config.ENABLE_CUDASIM)
 # negative, and the counting of its `range`, take longer than what is done with the number.
 INDEX = np.uint64
 
-
 SHARED_BYTES = 40_000  # of the 48 KiB that a block may have without asking
 BUSY = 4 * 132  # blocks that keep a large GPU busy
 
